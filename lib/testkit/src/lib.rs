@@ -1,0 +1,1 @@
+//! PROVING (dev only).
