@@ -23,9 +23,7 @@ impl Name {
 
     /// Whether this name is `zone` or below it, label by label: `notcluster.local` is not in `cluster.local`.
     pub fn is_in(&self, zone: &Name) -> bool {
-        self.0
-            .strip_suffix(&*zone.0)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        self.0.strip_suffix(&*zone.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 
     /// The name without its first label; `None` for a single label.

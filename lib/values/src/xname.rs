@@ -91,7 +91,16 @@ mod tests {
 
     #[test]
     fn what_is_no_xname_is_refused() {
-        for text in ["", "1000", "x", "x1000c", "x1000 c0", "nid0001.cluster", "x10-0", &format!("x{}", "1".repeat(80))] {
+        for text in [
+            "",
+            "1000",
+            "x",
+            "x1000c",
+            "x1000 c0",
+            "nid0001.cluster",
+            "x10-0",
+            &format!("x{}", "1".repeat(80)),
+        ] {
             assert!(text.parse::<Xname>().is_err(), "{text}");
         }
     }
