@@ -1,12 +1,34 @@
 //! DATAGRAMS: UDP sockets that know where a datagram arrived and from which address the answer must leave.
+//!
+//! A server bound to `0.0.0.0` that answers from another address than it was asked at is not heard: resolvers, TFTP
+//! clients and relays all compare. So every socket here reports the destination of each datagram (IP_PKTINFO,
+//! IPV6_PKTINFO) and takes the source of each answer. Sockets are IPv4 or IPv6, never both (`IPV6_V6ONLY`): IPv4
+//! addresses stay IPv4 addresses, and both wildcards can be bound side by side.
+//!
+//! One datagram a call for now. Receiving and sending go through `control` (what is read from and put into control
+//! messages), which a batched `recvmmsg`/`sendmmsg` pair will share; callers of `receive` will not change.
 
-use std::{io, net::{IpAddr, SocketAddr}};
+mod control;
+
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt},
+};
+use socket2::{Domain, Protocol, SockRef, Type};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+};
+use tokio::{io::Interest, net::UdpSocket};
 
 /// How to open a socket.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Share the port with other processes (dnsd, tftpd; never where broadcasts are read).
     pub reuse_port: bool,
+    /// Bind beside sockets that have SO_REUSEADDR too (see [`Socket::set_reuse_address`]).
+    pub reuse_address: bool,
     /// Bind to one interface (SO_BINDTODEVICE).
     pub device: Option<String>,
     /// May send to broadcast addresses.
@@ -22,7 +44,7 @@ pub struct Arrival {
     pub address: Option<IpAddr>,
     /// A local unicast address of that interface (ipi_spec_dst): what an answer is sent from.
     pub local: Option<IpAddr>,
-    /// Interface index, 0 when unknown.
+    /// Interface index, 0 when unknown. In an answer 0 leaves the interface to the routing table.
     pub interface: u32,
 }
 
@@ -31,6 +53,8 @@ pub struct Arrival {
 pub struct Datagram {
     /// Bytes received.
     pub length: usize,
+    /// The datagram was longer than the buffer; its end is lost.
+    pub truncated: bool,
     /// Sender.
     pub peer: SocketAddr,
     /// Where it arrived.
@@ -39,27 +63,96 @@ pub struct Datagram {
 
 /// A UDP socket with IP_PKTINFO / IPV6_RECVPKTINFO on.
 #[derive(Debug)]
-pub struct Socket;
+pub struct Socket {
+    socket: UdpSocket,
+}
 
 impl Socket {
-    /// Opens and binds.
-    pub fn bind(_address: SocketAddr, _options: &Options) -> io::Result<Socket> {
-        todo!()
+    /// Opens and binds. Must be called inside a tokio runtime.
+    pub fn bind(address: SocketAddr, options: &Options) -> io::Result<Socket> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        if address.is_ipv4() {
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+        } else {
+            socket.set_only_v6(true)?;
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        }
+        if let Some(device) = &options.device {
+            socket.bind_device(Some(device.as_bytes()))?;
+        }
+        if options.receive_buffer > 0 {
+            socket.set_recv_buffer_size(options.receive_buffer)?;
+        }
+        socket.set_broadcast(options.broadcast)?;
+        socket.set_reuse_address(options.reuse_address)?;
+        socket.set_reuse_port(options.reuse_port)?;
+        socket.bind(&address.into())?;
+        Ok(Socket { socket: UdpSocket::from_std(socket.into())? })
     }
+
     /// The address it is bound to.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        todo!()
+        self.socket.local_addr()
     }
+
+    /// SO_REUSEADDR after binding. Linux lets a second socket bind an overlapping UDP address only while both have it,
+    /// so a program can place its own sockets beside each other and then shut everybody else out again.
+    pub fn set_reuse_address(&self, reuse: bool) -> io::Result<()> {
+        SockRef::from(&self.socket).set_reuse_address(reuse)
+    }
+
     /// Waits for one datagram.
-    pub async fn receive(&self, _buffer: &mut [u8]) -> io::Result<Datagram> {
-        todo!()
+    pub async fn receive(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
+        self.socket.async_io(Interest::READABLE, || self.receive_now(buffer)).await
     }
+
+    /// A datagram that has arrived already; `WouldBlock` when there is none.
+    pub fn try_receive(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
+        self.socket.try_io(Interest::READABLE, || self.receive_now(buffer))
+    }
+
     /// Sends one datagram; with `from`, out of that interface and with that source address.
-    pub async fn send(&self, _bytes: &[u8], _to: SocketAddr, _from: Option<Arrival>) -> io::Result<()> {
-        todo!()
+    pub async fn send(&self, bytes: &[u8], to: SocketAddr, from: Option<Arrival>) -> io::Result<()> {
+        self.socket.async_io(Interest::WRITABLE, || self.send_now(bytes, to, from)).await
     }
+
     /// Sends without waiting; `WouldBlock` when the buffer is full.
-    pub fn try_send(&self, _bytes: &[u8], _to: SocketAddr, _from: Option<Arrival>) -> io::Result<()> {
-        todo!()
+    pub fn try_send(&self, bytes: &[u8], to: SocketAddr, from: Option<Arrival>) -> io::Result<()> {
+        // Not `try_io`: a fresh socket is writable before the runtime has polled it for the first time.
+        self.send_now(bytes, to, from)
+    }
+
+    fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
+        let mut control = control::Buffer::default();
+        let mut parts = [io::IoSliceMut::new(buffer)];
+        let fd = self.socket.as_raw_fd();
+        let message =
+            recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control.0), MsgFlags::MSG_DONTWAIT)?;
+        let peer = message.address.as_ref().and_then(control::socket_address).ok_or(Errno::EAFNOSUPPORT)?;
+        Ok(Datagram {
+            length: message.bytes,
+            truncated: message.flags.contains(MsgFlags::MSG_TRUNC),
+            peer,
+            arrival: control::arrival(message.cmsgs()?),
+        })
+    }
+
+    fn send_now(&self, bytes: &[u8], to: SocketAddr, from: Option<Arrival>) -> io::Result<()> {
+        let source = control::Source::new(&to, from);
+        let parts = [io::IoSlice::new(bytes)];
+        let to = SockaddrStorage::from(to);
+        let fd = self.socket.as_raw_fd();
+        sendmsg(fd, &parts, source.messages().as_slice(), MsgFlags::MSG_DONTWAIT, Some(&to))?;
+        Ok(())
     }
 }
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;

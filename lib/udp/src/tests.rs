@@ -1,0 +1,137 @@
+use crate::{Arrival, Datagram, Options, Socket};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+use tokio::{net::UdpSocket, time::timeout};
+
+/// Far more than loopback needs, far less than a person waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn bind(address: &str) -> Socket {
+    Socket::bind(address.parse().unwrap(), &Options::default()).unwrap()
+}
+
+fn at(address: &str, socket: &Socket) -> SocketAddr {
+    SocketAddr::new(address.parse().unwrap(), socket.local_address().unwrap().port())
+}
+
+async fn receive(socket: &Socket, buffer: &mut [u8]) -> Datagram {
+    timeout(PATIENCE, socket.receive(buffer)).await.expect("a datagram in time").unwrap()
+}
+
+async fn receive_from(client: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+    let mut buffer = [0; 2048];
+    let (length, from) =
+        timeout(PATIENCE, client.recv_from(&mut buffer)).await.expect("an answer in time").unwrap();
+    (buffer[..length].to_vec(), from)
+}
+
+#[tokio::test]
+async fn an_answer_leaves_from_the_address_that_was_asked() {
+    for (wildcard, asked, client) in [("0.0.0.0:0", "127.0.0.2", "127.0.0.1:0"), ("[::]:0", "::1", "[::1]:0")]
+    {
+        let server = bind(wildcard);
+        let client = UdpSocket::bind(client).await.unwrap();
+        let asked = at(asked, &server);
+        client.send_to(b"question", asked).await.unwrap();
+
+        let mut buffer = [0; 64];
+        let datagram = receive(&server, &mut buffer).await;
+        assert_eq!(&buffer[..datagram.length], b"question");
+        assert_eq!(datagram.peer, client.local_addr().unwrap());
+        assert_eq!(datagram.arrival.address, Some(asked.ip()));
+        assert_eq!(datagram.arrival.local, Some(asked.ip()));
+        assert_ne!(datagram.arrival.interface, 0);
+        assert!(!datagram.truncated);
+
+        server.send(b"answer", datagram.peer, Some(datagram.arrival)).await.unwrap();
+        server.try_send(b"another", datagram.peer, Some(datagram.arrival)).unwrap();
+        assert_eq!(receive_from(&client).await, (b"answer".to_vec(), asked));
+        assert_eq!(receive_from(&client).await, (b"another".to_vec(), asked));
+    }
+}
+
+#[tokio::test]
+async fn a_source_without_an_interface_leaves_the_route_to_the_kernel() {
+    let server = bind("0.0.0.0:0");
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let from = Arrival { local: Some("127.0.0.3".parse().unwrap()), ..Arrival::default() };
+    server.send(b"x", client.local_addr().unwrap(), Some(from)).await.unwrap();
+    assert_eq!(receive_from(&client).await.1, at("127.0.0.3", &server));
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_ours_is_an_error_and_nothing_is_sent() {
+    let server = bind("0.0.0.0:0");
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let from = Arrival { local: Some("192.0.2.1".parse().unwrap()), ..Arrival::default() };
+    assert!(server.try_send(b"x", client.local_addr().unwrap(), Some(from)).is_err());
+    assert_eq!(client.try_recv(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn a_datagram_longer_than_the_buffer_is_marked() {
+    let server = bind("127.0.0.1:0");
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.send_to(&[7; 100], server.local_address().unwrap()).await.unwrap();
+    client.send_to(&[], server.local_address().unwrap()).await.unwrap();
+    let mut buffer = [0; 10];
+    let first = receive(&server, &mut buffer).await;
+    assert_eq!((first.length, first.truncated), (10, true));
+    let second = receive(&server, &mut buffer).await;
+    assert_eq!((second.length, second.truncated), (0, false));
+}
+
+#[tokio::test]
+async fn nothing_there_is_would_block() {
+    let server = bind("127.0.0.1:0");
+    assert_eq!(server.try_receive(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn a_port_is_shared_only_by_those_who_ask_for_it() {
+    let shared = Options { reuse_port: true, ..Options::default() };
+    let first = Socket::bind("127.0.0.1:0".parse().unwrap(), &shared).unwrap();
+    let address = first.local_address().unwrap();
+    assert!(Socket::bind(address, &shared).is_ok());
+    assert_eq!(Socket::bind(address, &Options::default()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+}
+
+#[tokio::test]
+async fn our_own_sockets_stand_beside_each_other_and_shut_others_out() {
+    let own = Options { reuse_address: true, ..Options::default() };
+    let wildcard = bind("0.0.0.0:0");
+    let address = at("127.0.0.1", &wildcard);
+    assert!(Socket::bind(address, &own).is_err());
+    wildcard.set_reuse_address(true).unwrap();
+    let beside = Socket::bind(address, &own).unwrap();
+    wildcard.set_reuse_address(false).unwrap();
+    beside.set_reuse_address(false).unwrap();
+    assert!(Socket::bind(at("127.0.0.2", &wildcard), &own).is_err());
+}
+
+#[tokio::test]
+async fn both_wildcards_are_bound_side_by_side() {
+    let v4 = bind("0.0.0.0:0");
+    let v6 = Socket::bind(at("::", &v4), &Options::default());
+    assert!(v6.is_ok(), "{v6:?}");
+}
+
+#[tokio::test]
+async fn a_device_that_is_not_there_is_an_error() {
+    let options = Options { device: Some("no-such-device".into()), ..Options::default() };
+    assert!(Socket::bind("0.0.0.0:0".parse().unwrap(), &options).is_err());
+}
+
+#[tokio::test]
+async fn a_larger_receive_buffer_is_asked_for() {
+    let options = Options { receive_buffer: 100_000, broadcast: true, ..Options::default() };
+    let socket = Socket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+    let size = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::RcvBuf).unwrap();
+    assert!(size >= 100_000, "{size}");
+    assert!(nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::Broadcast).unwrap());
+    let local: IpAddr = socket.local_address().unwrap().ip();
+    assert_eq!(local, IpAddr::from([127, 0, 0, 1]));
+}
