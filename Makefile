@@ -1,0 +1,23 @@
+# Thin on purpose: each target is a line or two that can be typed by hand.
+.PHONY: help demo test lint tools
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+demo: ## one node boots from SMD's inventory through the four programs; ARGS=--once ends after the story
+	@echo "building the programs (release; a few minutes the first time) ..."
+	@cargo build --release --locked --workspace --bins
+	@target/release/demo $(ARGS)
+
+test: tools ## every test with real clients, in network namespaces of its own; installs the tools it needs (root or sudo)
+	@echo "building the programs and the tests ..."
+	cargo build --locked --workspace --all-targets
+	PATH="$$PATH:$(CURDIR)/target/tools" cargo test --locked --workspace --config "target.'cfg(unix)'.runner='$(CURDIR)/.ci/as-root'"
+
+lint: ## formatting, clippy and documentation, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+
+tools: ## installs what the tests need: Debian packages, grpcurl
+	.ci/tools
