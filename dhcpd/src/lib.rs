@@ -1,1 +1,8 @@
-//! dhcpd
+//! dhcpd: DHCPv4 for the machines SMD knows.
+//!
+//! bytes ─[`wire`]▶ message ─[`decide::key`]▶ MAC ─inventory▶ look-up ─[`decide::decide`]▶ reply ─[`wire`]▶ bytes
+
+pub mod boot;
+pub mod config;
+pub mod decide;
+pub mod wire;

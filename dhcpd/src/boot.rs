@@ -1,0 +1,1 @@
+//! Boot files: PXE, iPXE, UEFI HTTP.
