@@ -1,1 +1,5 @@
 //! smd-cache
+
+pub mod naming;
+pub mod records;
+pub mod snapshot;

@@ -1,0 +1,73 @@
+//! What a snapshot holds.
+
+use crate::naming::Policy;
+use jiff::Timestamp;
+use std::{net::IpAddr, sync::Arc};
+use values::{Mac, Name, Xname};
+
+/// A network interface with its named addresses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interface {
+    /// The key.
+    pub mac: Mac,
+    /// SMD's.
+    pub description: String,
+    /// xname of the owner as SMD has it, whether or not it exists.
+    pub component_id: Option<Xname>,
+    /// In SMD's order.
+    pub addresses: Vec<Address>,
+    /// Not part of generation and digest.
+    pub last_update: Option<Timestamp>,
+    /// What the rules say apart from any address.
+    pub policy: Arc<Policy>,
+    /// Another component claims its MAC or one of its addresses.
+    pub contested: bool,
+}
+
+/// An address and what the rules made of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Address {
+    /// The address.
+    pub address: IpAddr,
+    /// SMD's `Network`.
+    pub network: Arc<str>,
+    /// `None` where the interface has no component that exists.
+    pub hostname: Option<Name>,
+    /// `None`: the host name is bare.
+    pub domain: Option<Name>,
+    /// `hostname.domain`, or the bare host name.
+    pub fqdn: Option<Name>,
+    /// In all zones, the canonical one first.
+    pub names: Vec<Name>,
+    /// What the rules say for this address.
+    pub policy: Arc<Policy>,
+}
+
+/// A node, BMC, switch ...
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    /// The key.
+    pub id: Xname,
+    /// Node, NodeBMC ...
+    pub kind: String,
+    /// SMD's own.
+    pub nid: Option<i64>,
+    /// Role.
+    pub role: String,
+    /// Sub-role.
+    pub sub_role: String,
+    /// Architecture.
+    pub arch: String,
+    /// Class.
+    pub class: String,
+    /// Not part of generation and digest.
+    pub state: String,
+    /// Not part of generation and digest.
+    pub flag: String,
+    /// Part of generation and digest where a rule matches on it.
+    pub enabled: Option<bool>,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// Every name it bears.
+    pub names: Vec<Name>,
+}
