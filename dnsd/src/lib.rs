@@ -1,1 +1,14 @@
-//! dnsd
+//! dnsd: the names of the machines SMD knows, forward and back, over UDP and TCP.
+//!
+//! bytes ─`wire`▶ message ─`decide::plan`▶ key ─inventory▶ held ─`decide::decide`▶ reply ─`wire`▶ bytes; `server` is the shell
+//! around it.
+
+pub mod decide;
+pub mod metrics;
+pub mod records;
+pub mod reverse;
+pub mod server;
+pub mod wire;
+pub mod zones;
+
+pub use server::serve;

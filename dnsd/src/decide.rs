@@ -1,0 +1,307 @@
+//! What to answer. No I/O, clock, log or metric: a message, the zones, and what the inventory said about one key.
+//!
+//! ```text
+//! message ─plan▶ reply
+//!             └▶ key to ask the inventory for ─▶ held ─decide▶ reply
+//! ```
+//! Aliases stand in the configuration, so following them needs no look-up, and there is one key at most.
+
+use crate::{
+    records::{Alias, Node},
+    reverse::{self, Reverse},
+    wire::{CLASS_IN, Message, RrSet, kind},
+    zones::{NEGATIVE_TTL, Zone, Zones},
+};
+use inventory::{Bearers, Holders, Lookup};
+use std::{net::IpAddr, ops::RangeInclusive, sync::Arc};
+use values::Name;
+
+pub use crate::wire::{Rcode, Silent};
+
+/// How long an address or a name of a machine holds.
+pub const POSITIVE_TTL: u32 = 60;
+
+/// Aliases followed before we call it a loop. A guess; BIND follows 16.
+const MAX_ALIASES: usize = 8;
+
+/// An answer, borrowed from zones and inventory.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    /// Response code.
+    pub rcode: Rcode,
+    /// AA.
+    pub authoritative: bool,
+    /// CNAMEs that lead from the question to the answer.
+    pub aliases: Vec<&'a Alias>,
+    /// Owned by the question, or by the last alias's target.
+    pub answer: Answer<'a>,
+    /// SOA of a negative answer, NS of a delegation.
+    pub authority: Option<Authority<'a>>,
+    /// Addresses of a delegation's servers.
+    pub glue: Vec<(&'a [u8], &'a RrSet)>,
+}
+
+/// The answer section, without aliases.
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// Empty.
+    Nothing,
+    /// Records that are there already.
+    Set(&'a RrSet),
+    /// The A or AAAA records of a machine.
+    Addresses {
+        /// Whose.
+        bearers: Arc<Bearers>,
+        /// Which family.
+        kind: u16,
+    },
+    /// The PTR record of an address.
+    Pointer(Name),
+}
+
+/// What stands in the authority section.
+#[derive(Debug)]
+pub struct Authority<'a> {
+    /// Owner in wire form.
+    pub owner: &'a [u8],
+    /// The records.
+    pub set: &'a RrSet,
+    /// In place of the set's own: a SOA in a negative answer carries min(its TTL, MINIMUM) (RFC 2308 §3).
+    pub ttl: u32,
+}
+
+/// What the inventory must be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key<'a> {
+    /// Who bears this name (wire form).
+    Name(&'a [u8]),
+    /// Who holds this address.
+    Address(IpAddr),
+    /// Whether an address begins so.
+    Prefix(RangeInclusive<IpAddr>),
+}
+
+/// What the inventory said.
+#[derive(Debug, Clone)]
+pub enum Held {
+    /// To a name.
+    Bearers(Lookup<Bearers>),
+    /// To an address.
+    Holders(Lookup<Holders>),
+    /// To a prefix; `None`: it cannot be told.
+    Below(Option<bool>),
+}
+
+/// The first half of a decision.
+#[derive(Debug)]
+pub enum Plan<'a> {
+    /// Nothing more is needed.
+    Done(Reply<'a>),
+    /// This look-up is.
+    Ask(Key<'a>, Pending<'a>),
+}
+
+/// What is known while the inventory is asked.
+#[derive(Debug)]
+pub struct Pending<'a> {
+    place: Place<'a>,
+    address: Option<IpAddr>,
+}
+
+/// Where aliases have led.
+#[derive(Debug)]
+struct Place<'a> {
+    zone: &'a Zone,
+    name: &'a [u8],
+    kind: u16,
+    aliases: Vec<&'a Alias>,
+    /// Apex, or in the configuration: never NXDOMAIN.
+    exists: bool,
+}
+
+/// Answers from the configuration alone, or says what to ask for.
+pub fn plan<'a>(zones: &'a Zones, message: &'a Message) -> Plan<'a> {
+    let question = match (&message.question, message.edns) {
+        _ if message.opcode() != 0 => return error(Rcode::NotImp),
+        _ if message.malformed => return error(Rcode::FormErr),
+        (_, Some(edns)) if edns.version > 0 => return error(Rcode::BadVers),
+        (Some(question), _) if question.class == CLASS_IN => question,
+        _ => return error(Rcode::Refused),
+    };
+    // Transfers are for nobody yet.
+    if matches!(question.kind, kind::AXFR | kind::IXFR) {
+        return error(Rcode::Refused);
+    }
+    let name = question.name.as_bytes();
+    match zones.find(name) {
+        Some(zone) => follow(zones, zone, name, question.kind),
+        // Until the addresses are known, any reverse zone may turn out to be ours.
+        None if !zones.loaded && reverse::parse(name).is_some() => error(Rcode::ServFail),
+        None => error(Rcode::Refused),
+    }
+}
+
+/// Combines what the configuration says with what the inventory holds.
+pub fn decide<'a>(pending: Pending<'a>, held: Held) -> Reply<'a> {
+    let Pending { place, address } = pending;
+    match held {
+        Held::Bearers(Lookup::Found(bearers, _)) => place.addresses(bearers),
+        Held::Holders(Lookup::Found(holders, _)) => place.pointer(&holders, address),
+        Held::Below(Some(true)) => place.no_data(),
+        Held::Bearers(Lookup::Unknown) | Held::Holders(Lookup::Unknown) | Held::Below(Some(false)) => place.absent(),
+        Held::Bearers(Lookup::Unavailable) | Held::Holders(Lookup::Unavailable) | Held::Below(None) => {
+            failure(Rcode::ServFail)
+        }
+    }
+}
+
+/// Goes from the question along aliases to the last name in our zones.
+fn follow<'a>(zones: &'a Zones, mut zone: &'a Zone, mut name: &'a [u8], kind: u16) -> Plan<'a> {
+    let mut aliases = Vec::new();
+    loop {
+        if let Some((owner, set)) = zones.records.cut(&zone.apex, name)
+            && !(kind == kind::DS && owner == name)
+        {
+            return Plan::Done(delegation(zones, aliases, owner, set));
+        }
+        let alias = zones.records.node(name).and_then(|node| node.alias.as_ref());
+        let Some(alias) = alias.filter(|_| !matches!(kind, kind::CNAME | kind::ANY)) else { break };
+        if aliases.len() == MAX_ALIASES {
+            return error(Rcode::ServFail);
+        }
+        aliases.push(alias);
+        name = &alias.target;
+        zone = match zones.find(name) {
+            Some(zone) => zone,
+            // Somebody else's name: the client asks on.
+            None => return Plan::Done(Reply { aliases, ..authoritative(Rcode::NoError) }),
+        };
+    }
+    let node = zones.records.node(name);
+    let at_apex = *name == *zone.apex;
+    let place = Place { zone, name, kind, aliases, exists: at_apex || node.is_some() };
+    place.plan(node, at_apex)
+}
+
+impl<'a> Place<'a> {
+    fn plan(self, node: Option<&'a Node>, at_apex: bool) -> Plan<'a> {
+        if let Some(set) = self.own(node, at_apex) {
+            return Plan::Done(self.found(Answer::Set(set)));
+        }
+        if at_apex && self.kind == kind::SOA {
+            // There is one, but nobody has told its serial yet.
+            return error(Rcode::ServFail);
+        }
+        let machines_have = matches!(self.kind, kind::A | kind::AAAA | kind::PTR | kind::ANY);
+        let only_alias = node.is_some_and(|node| node.alias.is_some());
+        if self.exists && (!machines_have || only_alias) {
+            return Plan::Done(self.no_data());
+        }
+        self.ask()
+    }
+
+    /// What the configuration says; a type that stands there replaces the inventory's. ANY: one set (RFC 8482 §4.1).
+    fn own(&self, node: Option<&'a Node>, at_apex: bool) -> Option<&'a RrSet> {
+        match self.kind {
+            kind::SOA | kind::ANY if at_apex => self.zone.soa.as_ref(),
+            kind::NS if at_apex => Some(&self.zone.ns),
+            kind::ANY => node?.sets.first(),
+            kind => node?.set(kind),
+        }
+    }
+
+    fn ask(self) -> Plan<'a> {
+        if !self.zone.reverse {
+            return Plan::Ask(Key::Name(self.name), Pending { place: self, address: None });
+        }
+        match reverse::parse(self.name) {
+            Some(Reverse::Address(address)) => {
+                Plan::Ask(Key::Address(address), Pending { place: self, address: Some(address) })
+            }
+            Some(Reverse::Prefix(range)) => Plan::Ask(Key::Prefix(range), Pending { place: self, address: None }),
+            _ => Plan::Done(self.absent()),
+        }
+    }
+
+    fn addresses(self, bearers: Arc<Bearers>) -> Reply<'a> {
+        let has = |kind: u16| bearers.addresses.iter().any(|address| address.is_ipv4() == (kind == kind::A));
+        let wanted: &[u16] = match self.kind {
+            kind::A => &[kind::A],
+            kind::AAAA => &[kind::AAAA],
+            kind::ANY => &[kind::A, kind::AAAA],
+            _ => &[],
+        };
+        match wanted.iter().copied().find(|kind| has(*kind)) {
+            Some(kind) => self.found(Answer::Addresses { bearers, kind }),
+            None => self.no_data(),
+        }
+    }
+
+    /// One PTR: the canonical name. An address without a name is there all the same, as its parents are.
+    fn pointer(self, holders: &Holders, address: Option<IpAddr>) -> Reply<'a> {
+        let entries = holders.interfaces.iter().filter_map(|interface| interface.address(address?));
+        let name = entries.filter_map(|entry| entry.names.first()).next();
+        match name {
+            Some(name) if matches!(self.kind, kind::PTR | kind::ANY) => self.found(Answer::Pointer(name.clone())),
+            _ => self.no_data(),
+        }
+    }
+
+    fn found(self, answer: Answer<'a>) -> Reply<'a> {
+        Reply { aliases: self.aliases, answer, ..authoritative(Rcode::NoError) }
+    }
+
+    fn no_data(self) -> Reply<'a> {
+        self.negative(Rcode::NoError)
+    }
+
+    fn absent(self) -> Reply<'a> {
+        let rcode = if self.exists { Rcode::NoError } else { Rcode::NxDomain };
+        self.negative(rcode)
+    }
+
+    /// With SOA, or nobody could remember it (RFC 2308 §5); without a serial there is none.
+    fn negative(self, rcode: Rcode) -> Reply<'a> {
+        let Some(set) = &self.zone.soa else { return failure(Rcode::ServFail) };
+        let authority = Authority { owner: &self.zone.apex, set, ttl: set.ttl.min(NEGATIVE_TTL) };
+        Reply { aliases: self.aliases, authority: Some(authority), ..authoritative(rcode) }
+    }
+}
+
+/// Somebody else answers for this name (RFC 1034 §4.3.2, step 3b).
+fn delegation<'a>(zones: &'a Zones, aliases: Vec<&'a Alias>, owner: &'a [u8], set: &'a RrSet) -> Reply<'a> {
+    let addresses = |server: &'a Box<[u8]>| {
+        let node = zones.records.node(server);
+        let sets = node.into_iter().flat_map(|node| &node.sets);
+        sets.filter(|set| matches!(set.kind, kind::A | kind::AAAA)).map(move |set| (&**server, set))
+    };
+    Reply {
+        authoritative: !aliases.is_empty(),
+        aliases,
+        authority: Some(Authority { owner, set, ttl: set.ttl }),
+        glue: set.data.iter().flat_map(addresses).collect(),
+        ..failure(Rcode::NoError)
+    }
+}
+
+fn authoritative<'a>(rcode: Rcode) -> Reply<'a> {
+    Reply { authoritative: true, ..failure(rcode) }
+}
+
+fn failure<'a>(rcode: Rcode) -> Reply<'a> {
+    Reply {
+        rcode,
+        authoritative: false,
+        aliases: Vec::new(),
+        answer: Answer::Nothing,
+        authority: None,
+        glue: Vec::new(),
+    }
+}
+
+fn error<'a>(rcode: Rcode) -> Plan<'a> {
+    Plan::Done(failure(rcode))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,354 @@
+//! The shell: sockets, the inventory, counters, reload and the end. What to answer is decided in `decide`.
+
+mod tcp;
+mod udp;
+
+pub use tcp::{Connections, converse};
+pub use udp::Waiting;
+
+use crate::{
+    decide::{self, Held, Key, Plan, Reply},
+    metrics::Metrics,
+    wire::{self, HostText, Message, Transport},
+    zones::Zones,
+};
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use config::Config;
+use daemon::{Running, State};
+use inventory::{Health, Inventory, Lookup, Name, Who};
+use std::{
+    future::{Future, pending},
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// A packet that waits longer gets SERVFAIL; stub resolvers ask again after 1 s at the earliest (DESIGN: packet deadline).
+const PACKET_DEADLINE: Duration = Duration::from_millis(400);
+
+/// How long the sockets stay closed for want of a first snapshot: replicas that share the port can answer meanwhile.
+const BIND_AT_LATEST: Duration = Duration::from_secs(2);
+
+/// UDP sockets, and tasks reading them, per address: one a core, up to this. A guess; the kernel spreads the clients.
+const MAX_UDP_LOOPS: usize = 4;
+
+/// What a listener lets queue up before `accept`; the usual ceiling of the kernel's default.
+const TCP_BACKLOG: u32 = 1024;
+
+/// How long answers in the making may take at the end: as long as a packet may, and a little more.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Everything an answer is made of.
+pub struct Service {
+    inventory: Inventory,
+    zones: ArcSwap<Zones>,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// What came of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The answer is in the buffer.
+    Reply,
+    /// There is none.
+    Silent,
+    /// The inventory must be waited for.
+    Wait,
+}
+
+impl Service {
+    /// Builds the zones at once.
+    pub fn new(inventory: Inventory, config: &Config, configured_at: u32, metrics: Metrics) -> Service {
+        let zones = Zones::build(config, &inventory.snapshot(), configured_at);
+        metrics.zones.set(zones.count() as i64);
+        Service { inventory, zones: ArcSwap::from_pointee(zones), metrics }
+    }
+
+    /// Takes a new configuration or generation up.
+    pub fn rebuild(&self, config: &Config, configured_at: u32) {
+        let zones = Zones::build(config, &self.inventory.snapshot(), configured_at);
+        self.metrics.zones.set(zones.count() as i64);
+        self.zones.store(Arc::new(zones));
+    }
+
+    /// Answers from what is held in this process.
+    pub fn answer_now(&self, query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome {
+        let Some(message) = self.read(query) else { return Outcome::Silent };
+        let zones = self.zones.load();
+        let reply = match decide::plan(&zones, &message) {
+            Plan::Done(reply) => reply,
+            Plan::Ask(key, pending) => match self.peek(&key) {
+                Some(held) => decide::decide(pending, held),
+                None => return Outcome::Wait,
+            },
+        };
+        self.write(&message, transport, &reply, out);
+        Outcome::Reply
+    }
+
+    /// Answers, and waits for the inventory where it must. False: there is no answer.
+    pub async fn answer(&self, query: &[u8], transport: Transport, out: &mut Vec<u8>) -> bool {
+        let Some(message) = self.read(query) else { return false };
+        let zones = self.zones.load_full();
+        let reply = match decide::plan(&zones, &message) {
+            Plan::Done(reply) => reply,
+            Plan::Ask(key, pending) => {
+                let held = match self.peek(&key) {
+                    Some(held) => held,
+                    None => self.look_up(&key).await,
+                };
+                decide::decide(pending, held)
+            }
+        };
+        self.write(&message, transport, &reply, out);
+        true
+    }
+
+    fn read<'q>(&self, query: &'q [u8]) -> Option<Message<'q>> {
+        wire::read(query).inspect_err(|silent| self.metrics.dropped((*silent).into())).ok()
+    }
+
+    fn write(&self, message: &Message, transport: Transport, reply: &Reply, out: &mut Vec<u8>) {
+        if wire::write(message, transport, reply, out) {
+            self.metrics.truncated.inc();
+        }
+        self.metrics.query(transport, message.question.as_ref().map_or(0, |question| question.kind));
+        self.metrics.reply(reply.rcode);
+    }
+
+    /// `None`: it takes waiting.
+    fn peek(&self, key: &Key) -> Option<Held> {
+        let replica = self.inventory.snapshot();
+        let complete = replica.is_complete();
+        Some(match key {
+            Key::Name(name) => {
+                let text = HostText::of(name);
+                match text {
+                    None => Held::Bearers(Lookup::Unknown),
+                    Some(text) if complete => Held::Bearers(found(replica.name(text.as_str()), &replica)),
+                    Some(text) => Held::Bearers(self.inventory.peek(&text.as_str().parse::<Name>().ok()?)?),
+                }
+            }
+            Key::Address(address) if complete => Held::Holders(found(replica.address(address), &replica)),
+            Key::Address(address) => Held::Holders(self.inventory.peek(address)?),
+            Key::Prefix(range) => Held::Below(complete.then(|| replica.has_address_in(range.clone()))),
+        })
+    }
+
+    async fn look_up(&self, key: &Key<'_>) -> Held {
+        match key {
+            Key::Name(name) => match HostText::of(name).and_then(|text| text.as_str().parse::<Name>().ok()) {
+                Some(name) => Held::Bearers(in_time(self.inventory.lookup(name)).await),
+                None => Held::Bearers(Lookup::Unknown),
+            },
+            Key::Address(address) => Held::Holders(in_time(self.inventory.lookup(*address)).await),
+            Key::Prefix(_) => Held::Below(None),
+        }
+    }
+
+    fn readiness(&self) -> State {
+        let Health { complete, connected, stale, reason, .. } = self.inventory.health();
+        match (self.zones.load().loaded, connected && !stale) {
+            (false, _) if reason.is_empty() => State::Missing("no snapshot yet".into()),
+            (false, _) => State::Missing(format!("no snapshot yet: {reason}")),
+            (true, false) if !complete && !connected => State::Missing(reason),
+            (true, false) => State::Degraded(reason),
+            (true, true) => State::Ready,
+        }
+    }
+}
+
+fn found<T>(answer: Option<Arc<T>>, replica: &inventory::Replica) -> Lookup<T> {
+    answer.map_or(Lookup::Unknown, |answer| Lookup::Found(answer, replica.freshness()))
+}
+
+async fn in_time<T>(lookup: impl Future<Output = Lookup<T>>) -> Lookup<T> {
+    timeout(PACKET_DEADLINE, lookup).await.unwrap_or(Lookup::Unavailable)
+}
+
+/// The whole life of dnsd, from a configuration to the last answer.
+pub async fn serve(mut running: Running) -> anyhow::Result<()> {
+    let config = running.config.clone();
+    let metrics = Metrics::new(&mut running.registry);
+    let who = Who { name: "dnsd", version: daemon::SHORT_VERSION, admin_port: config.dnsd.admin.port() };
+    let inventory = Inventory::start(&config.inventory, who, &mut running.registry, running.shutdown.clone());
+    let configured_at = now();
+    let service = Arc::new(Service::new(inventory.clone(), &config, configured_at, metrics));
+    let checked = service.clone();
+    running.readiness.add("inventory", move || checked.readiness());
+    running.admin(config.dnsd.admin, Default::default()).await.context("admin HTTP")?;
+
+    let mut changes = inventory.changes();
+    tokio::select! {
+        () = first_snapshot(&inventory, &mut changes, config.inventory.replica) => {}
+        () = running.shutdown.cancelled() => return Ok(()),
+    }
+    service.rebuild(&config, configured_at);
+    warn_of_strays(&service, &config);
+    let sockets = Sockets::bind(&config.dnsd.listen)?;
+    let follower = follow(service.clone(), config, configured_at, changes, running.reload.clone());
+    let follower = tokio::spawn(follower);
+    let ended = run(service, sockets, &running).await;
+    follower.abort();
+    ended
+}
+
+/// Waits until there is something to answer from, within bounds.
+async fn first_snapshot(inventory: &Inventory, changes: &mut watch::Receiver<u64>, replica: bool) {
+    let complete = async {
+        while replica && !inventory.snapshot().is_complete() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    if timeout(BIND_AT_LATEST, complete).await.is_err() {
+        tracing::warn!("no snapshot yet: serving all the same, SERVFAIL where it is needed");
+    }
+}
+
+/// Takes each generation and each configuration up.
+async fn follow(
+    service: Arc<Service>,
+    mut config: Arc<Config>,
+    mut configured_at: u32,
+    mut changes: watch::Receiver<u64>,
+    mut reload: watch::Receiver<Arc<Config>>,
+) {
+    loop {
+        tokio::select! {
+            () = next(&mut changes) => {}
+            () = next(&mut reload) => {
+                let newer = reload.borrow_and_update().clone();
+                if newer.dnsd.listen != config.dnsd.listen {
+                    tracing::warn!("dnsd.listen changed: that takes a restart");
+                }
+                if newer.dnsd.records != config.dnsd.records {
+                    configured_at = now();
+                }
+                config = newer;
+                service.rebuild(&config, configured_at);
+                warn_of_strays(&service, &config);
+                continue;
+            }
+        }
+        service.rebuild(&config, configured_at);
+    }
+}
+
+/// Waits for a change; for ever when there will be none.
+async fn next<T>(watched: &mut watch::Receiver<T>) {
+    if watched.changed().await.is_err() {
+        pending().await
+    }
+}
+
+fn warn_of_strays(service: &Service, config: &Config) {
+    for record in service.zones.load().strays(config) {
+        tracing::warn!(record, "this record is in none of our zones and is not served");
+    }
+}
+
+fn now() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
+}
+
+/// Bound and waiting.
+pub struct Sockets {
+    /// Several an address.
+    pub udp: Vec<::udp::Socket>,
+    /// One an address.
+    pub tcp: Vec<TcpListener>,
+}
+
+impl Sockets {
+    /// Binds all of them, or says which could not be. Must be called inside a tokio runtime.
+    pub fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Sockets> {
+        let loops = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_UDP_LOOPS);
+        let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new() };
+        for address in addresses {
+            let listener = listen(*address).with_context(|| format!("TCP {address}"))?;
+            // Port 0 becomes a real one, which UDP takes too.
+            let address = listener.local_addr().context("TCP address")?;
+            sockets.tcp.push(listener);
+            for _ in 0..loops {
+                let options = ::udp::Options { reuse_port: true, ..Default::default() };
+                let socket = ::udp::Socket::bind(address, &options).with_context(|| format!("UDP {address}"))?;
+                sockets.udp.push(socket);
+            }
+        }
+        Ok(sockets)
+    }
+}
+
+/// Replicas share the port (SO_REUSEPORT); `[::]` leaves IPv4 to `0.0.0.0`.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if address.is_ipv6() {
+        socket2::SockRef::from(&socket).set_only_v6(true)?;
+    }
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(TCP_BACKLOG)
+}
+
+/// Serves until told to stop; a socket that dies ends everything.
+pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> anyhow::Result<()> {
+    let shutdown = &running.shutdown;
+    let (waiting, connections) = (Waiting::default(), Connections::default());
+    let mut loops: JoinSet<std::io::Result<()>> = JoinSet::new();
+    for socket in sockets.udp {
+        let pulse = running.pulse("udp");
+        loops.spawn(udp::serve(service.clone(), Arc::new(socket), waiting.clone(), pulse, shutdown.clone()));
+    }
+    for listener in sockets.tcp {
+        tracing::info!(address = ?listener.local_addr().ok(), "serving DNS");
+        let pulse = running.pulse("tcp");
+        loops.spawn(tcp::serve(service.clone(), listener, connections.clone(), pulse, shutdown.clone()));
+    }
+    let died = first_death(&mut loops, shutdown).await;
+    shutdown.cancel();
+    while loops.join_next().await.is_some() {}
+    let drained = async {
+        waiting.finish().await;
+        connections.finish().await;
+    };
+    if timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("some answers were not finished in time");
+    }
+    died
+}
+
+async fn first_death(
+    loops: &mut JoinSet<std::io::Result<()>>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let ended = loops.join_next().await;
+    match ended {
+        _ if shutdown.is_cancelled() => Ok(()),
+        Some(Ok(Err(error))) => Err(error).context("a socket died"),
+        Some(Err(error)) => Err(error).context("a socket's task died"),
+        _ => Err(anyhow::anyhow!("a socket's task ended by itself")),
+    }
+}
+
+/// After an error of `recv` or `accept`: these come from the system, not from a client, and may pass.
+async fn pause() {
+    sleep(Duration::from_millis(50)).await;
+}
+
+/// So many errors in a row mean that the socket is dead: a guess, about a second with [`pause`].
+const DEAD_AFTER: u32 = 20;
+
+#[cfg(test)]
+mod tests;

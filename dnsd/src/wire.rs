@@ -1,0 +1,139 @@
+//! DNS messages as bytes: a query in, an answer out. Own code because it is small and hot: of a query we need the header,
+//! one question and OPT; answers repeat a few shapes. hickory-proto is the judge in our tests.
+
+mod name;
+mod query;
+mod reply;
+
+pub use name::{HostText, WireName, suffixes, to_wire};
+pub use query::{Edns, Message, Question, Silent, read};
+pub use reply::write;
+
+/// How a query came; decides how long its answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram each way.
+    Udp,
+    /// Two bytes of length, then the message (RFC 1035 §4.2.2).
+    Tcp,
+}
+
+impl Transport {
+    /// Every transport.
+    pub const ALL: [Transport; 2] = [Transport::Udp, Transport::Tcp];
+
+    /// Metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        }
+    }
+}
+
+/// Response codes we use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rcode {
+    /// The name is there, with or without records of the type.
+    NoError,
+    /// The query could not be read.
+    FormErr,
+    /// It cannot be told.
+    ServFail,
+    /// The name is not there.
+    NxDomain,
+    /// Not opcode QUERY.
+    NotImp,
+    /// Not our zone, not our class, no transfer.
+    Refused,
+    /// EDNS version above 0 (RFC 6891 §6.1.3).
+    BadVers,
+}
+
+impl Rcode {
+    /// Every code.
+    pub const ALL: [Rcode; 7] = [
+        Rcode::NoError,
+        Rcode::FormErr,
+        Rcode::ServFail,
+        Rcode::NxDomain,
+        Rcode::NotImp,
+        Rcode::Refused,
+        Rcode::BadVers,
+    ];
+
+    /// All twelve bits; the upper eight travel in OPT.
+    pub fn code(self) -> u16 {
+        match self {
+            Rcode::NoError => 0,
+            Rcode::FormErr => 1,
+            Rcode::ServFail => 2,
+            Rcode::NxDomain => 3,
+            Rcode::NotImp => 4,
+            Rcode::Refused => 5,
+            Rcode::BadVers => 16,
+        }
+    }
+
+    /// Metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rcode::NoError => "noerror",
+            Rcode::FormErr => "formerr",
+            Rcode::ServFail => "servfail",
+            Rcode::NxDomain => "nxdomain",
+            Rcode::NotImp => "notimp",
+            Rcode::Refused => "refused",
+            Rcode::BadVers => "badvers",
+        }
+    }
+}
+
+/// Record types by number.
+#[allow(missing_docs)]
+pub mod kind {
+    pub const A: u16 = 1;
+    pub const NS: u16 = 2;
+    pub const CNAME: u16 = 5;
+    pub const SOA: u16 = 6;
+    pub const PTR: u16 = 12;
+    pub const MX: u16 = 15;
+    pub const TXT: u16 = 16;
+    pub const AAAA: u16 = 28;
+    pub const SRV: u16 = 33;
+    pub const OPT: u16 = 41;
+    pub const DS: u16 = 43;
+    pub const HTTPS: u16 = 65;
+    pub const IXFR: u16 = 251;
+    pub const AXFR: u16 = 252;
+    pub const ANY: u16 = 255;
+}
+
+/// Class IN.
+pub const CLASS_IN: u16 = 1;
+
+/// Length of a header (RFC 1035 §4.1.1), and so the place of the question name.
+pub const HEADER: usize = 12;
+
+/// What we say in OPT and never exceed on UDP: 1280 of IPv6 less its headers (DNS flag day 2020).
+pub const UDP_LIMIT: usize = 1232;
+
+/// Longest answer to a UDP query without EDNS (RFC 1035 §4.2.1), and the least a client can ask for with it.
+pub const UDP_LIMIT_PLAIN: usize = 512;
+
+/// Longest message there is: the length is 16 bits.
+pub const TCP_LIMIT: usize = 65535;
+
+/// Records of one name and type, ready for the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RrSet {
+    /// Type number.
+    pub kind: u16,
+    /// The same for all of them (RFC 2181 §5.2).
+    pub ttl: u32,
+    /// RDATA, uncompressed; never empty.
+    pub data: Vec<Box<[u8]>>,
+}
+
+#[cfg(test)]
+mod tests;

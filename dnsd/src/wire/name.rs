@@ -1,0 +1,110 @@
+//! Names as they stand in messages: labels with a length byte each, the root at the end (RFC 1035 §3.1).
+
+use values::Name;
+
+/// 255 bytes with all lengths and the root (RFC 1035 §2.3.4).
+const MAX: usize = 255;
+/// RFC 1035 §2.3.4; longer "lengths" are pointers and reserved forms.
+const MAX_LABEL: u8 = 63;
+
+/// A name in lower case and uncompressed, on the stack. Bytes, not text: a label may hold anything, also a dot.
+#[derive(Clone)]
+pub struct WireName {
+    bytes: [u8; MAX],
+    length: u8,
+}
+
+impl WireName {
+    /// Reads the name at `at`; also says where it ends. Pointers are refused: nothing can stand before the first name of a message.
+    pub fn read(message: &[u8], at: usize) -> Option<(WireName, usize)> {
+        let mut end = at;
+        loop {
+            let length = *message.get(end)?;
+            if length > MAX_LABEL {
+                return None;
+            }
+            end += 1 + usize::from(length);
+            if end - at > MAX {
+                return None;
+            }
+            if length == 0 {
+                break;
+            }
+        }
+        let raw = message.get(at..end)?;
+        let mut name = WireName { bytes: [0; MAX], length: raw.len() as u8 };
+        name.bytes[..raw.len()].copy_from_slice(raw);
+        // Lengths are below 'A', so they stay as they are.
+        name.bytes[..raw.len()].make_ascii_lowercase();
+        Some((name, end))
+    }
+
+    /// All labels and the root.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl std::fmt::Debug for WireName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+/// The name, its parent, ... the root.
+pub fn suffixes(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(name), |rest| parent(rest))
+}
+
+fn parent(name: &[u8]) -> Option<&[u8]> {
+    match *name.first()? {
+        0 => None,
+        length => name.get(1 + usize::from(length)..),
+    }
+}
+
+/// The wire form of a host name.
+pub fn to_wire(name: &Name) -> Box<[u8]> {
+    let text = name.as_str();
+    let mut wire = Vec::with_capacity(text.len() + 2);
+    for label in text.split('.') {
+        wire.push(label.len() as u8);
+        wire.extend_from_slice(label.as_bytes());
+    }
+    wire.push(0);
+    wire.into()
+}
+
+/// The text of a name in wire form, on the stack.
+pub struct HostText {
+    bytes: [u8; MAX],
+    length: usize,
+}
+
+impl HostText {
+    /// `None` where the name is no host name, such as the root or one with a dot inside a label: the inventory holds none of these.
+    pub fn of(name: &[u8]) -> Option<HostText> {
+        let length = name.len().checked_sub(2)?;
+        let mut bytes = [0; MAX];
+        let mut left = *name.first()?;
+        for (byte, text) in name[1..=length].iter().zip(&mut bytes) {
+            *text = match (left, *byte) {
+                (0, next) => {
+                    left = next;
+                    b'.'
+                }
+                (_, byte) if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' => {
+                    left -= 1;
+                    byte
+                }
+                _ => return None,
+            };
+        }
+        Some(HostText { bytes, length })
+    }
+
+    /// Lower case, without final dot.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).expect("letters, digits, '-', '_' and dots")
+    }
+}

@@ -1,0 +1,143 @@
+//! Reading queries. Strict where RFCs are, and never further than the message reaches.
+
+use super::{HEADER, WireName, kind};
+
+/// What gets no answer at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silent {
+    /// Shorter than a header: there is no id to answer to.
+    TooShort,
+    /// QR is set: two servers that answer each other's answers never stop.
+    Response,
+}
+
+/// A query, read as far as it could be.
+#[derive(Debug)]
+pub struct Message<'a> {
+    /// Comes back as it is.
+    pub id: u16,
+    /// The third and fourth byte of the header.
+    pub flags: u16,
+    /// Where there is exactly one that can be read.
+    pub question: Option<Question<'a>>,
+    /// Where everything could be read and there is an OPT record.
+    pub edns: Option<Edns>,
+    /// Something could not be read: FORMERR.
+    pub malformed: bool,
+}
+
+/// The question.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// Comes back byte for byte: resolvers check the case they chose ("0x20").
+    pub raw: &'a [u8],
+    /// Lower case.
+    pub name: WireName,
+    /// QTYPE.
+    pub kind: u16,
+    /// QCLASS.
+    pub class: u16,
+}
+
+/// The OPT record of a query (RFC 6891 §6.1). Options are skipped: none is implemented, and cookies are never echoed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edns {
+    /// What the client can receive on UDP.
+    pub size: u16,
+    /// Anything above 0 is BADVERS.
+    pub version: u8,
+    /// DNSSEC records welcome; copied.
+    pub dnssec: bool,
+}
+
+impl Message<'_> {
+    /// 0 is QUERY.
+    pub fn opcode(&self) -> u16 {
+        self.flags >> 11 & 0xf
+    }
+}
+
+/// Reads a query; what cannot be read is marked, not dropped, as the client is owed a FORMERR.
+pub fn read(bytes: &[u8]) -> Result<Message<'_>, Silent> {
+    if bytes.len() < HEADER {
+        return Err(Silent::TooShort);
+    }
+    let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let flags = word(2);
+    if flags & 0x8000 != 0 {
+        return Err(Silent::Response);
+    }
+    let mut message = Message { id: word(0), flags, question: None, edns: None, malformed: true };
+    // RFC 9619: a QUERY has exactly one question.
+    if word(4) != 1 {
+        return Ok(message);
+    }
+    let Some((question, end)) = read_question(bytes) else { return Ok(message) };
+    message.question = Some(question);
+    if let Some(edns) = read_records(bytes, end, [word(6), word(8), word(10)]) {
+        message.edns = edns;
+        message.malformed = false;
+    }
+    Ok(message)
+}
+
+fn read_question(bytes: &[u8]) -> Option<(Question<'_>, usize)> {
+    let (name, end) = WireName::read(bytes, HEADER)?;
+    let fixed = bytes.get(end..end + 4)?;
+    let question = Question {
+        raw: &bytes[HEADER..end + 4],
+        name,
+        kind: u16::from_be_bytes([fixed[0], fixed[1]]),
+        class: u16::from_be_bytes([fixed[2], fixed[3]]),
+    };
+    Some((question, end + 4))
+}
+
+/// Walks answer, authority and additional section; `None` when they do not hold what the header counts, or OPT is wrong. Each
+/// record has at least 11 bytes, so the walk is bounded by the message. What follows the last record is ignored.
+fn read_records(bytes: &[u8], mut at: usize, counts: [u16; 3]) -> Option<Option<Edns>> {
+    let mut edns = None;
+    for (section, count) in counts.into_iter().enumerate() {
+        for _ in 0..count {
+            let fixed_at = skip_name(bytes, at)?;
+            let fixed = bytes.get(fixed_at..fixed_at + 10)?;
+            let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+            let data = bytes.get(fixed_at + 10..fixed_at + 10 + length)?;
+            if u16::from_be_bytes([fixed[0], fixed[1]]) == kind::OPT {
+                // One, in the additional section, owned by the root (RFC 6891 §6.1.1).
+                if section != 2 || edns.is_some() || bytes[at] != 0 || !options_fit(data) {
+                    return None;
+                }
+                edns = Some(Edns {
+                    size: u16::from_be_bytes([fixed[2], fixed[3]]),
+                    version: fixed[5],
+                    dnssec: fixed[6] & 0x80 != 0,
+                });
+            }
+            at = fixed_at + 10 + length;
+        }
+    }
+    Some(edns)
+}
+
+/// The end of a name that may end in a pointer; the pointer is not followed.
+fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *bytes.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            0xc0.. => return (at + 2 <= bytes.len()).then_some(at + 2),
+            _ => return None,
+        }
+    }
+}
+
+fn options_fit(mut data: &[u8]) -> bool {
+    while let [_, _, high, low, rest @ ..] = data {
+        match rest.get(usize::from(u16::from_be_bytes([*high, *low]))..) {
+            Some(next) => data = next,
+            None => return false,
+        }
+    }
+    data.is_empty()
+}

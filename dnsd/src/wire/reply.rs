@@ -1,0 +1,181 @@
+//! Writing answers. Owner names are pointers to the question or to the alias before; names inside records stay uncompressed:
+//! none of our answers is long because of them.
+
+use super::{CLASS_IN, Edns, HEADER, Message, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN, kind, suffixes};
+use super::Rcode;
+use crate::decide::{Answer, POSITIVE_TTL, Reply};
+use std::net::IpAddr;
+use values::Name;
+
+/// OPT without options: root, type, size, flags, length.
+const OPT_LENGTH: usize = 11;
+
+const RESPONSE: u16 = 0x8000;
+const AUTHORITATIVE: u16 = 0x0400;
+const TRUNCATED: u16 = 0x0200;
+/// Opcode, RD and CD of the query come back; AA, RA, AD and Z do not (RFC 1035 §4.1.1, RFC 4035 §3.2.2).
+const COPIED: u16 = 0x7800 | 0x0100 | 0x0010;
+
+/// Writes the whole answer into `out` (cleared first). True when it did not fit and TC is set: then it has no records but OPT.
+pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut Vec<u8>) -> bool {
+    out.clear();
+    out.extend_from_slice(&message.id.to_be_bytes());
+    out.extend_from_slice(&[0; HEADER - 2]);
+    let question = message.question.as_ref().map_or(&[][..], |question| question.raw);
+    out.extend_from_slice(question);
+    let records_at = out.len();
+
+    let opt_length = if message.edns.is_some() { OPT_LENGTH } else { 0 };
+    let mut writer = Writer { out, limit: limit(transport, message.edns) - opt_length, fits: true };
+    let mut counts = writer.sections(message, reply);
+    let truncated = !writer.fits;
+    if truncated {
+        out.truncate(records_at);
+        counts = [0; 3];
+    }
+    if let Some(edns) = message.edns {
+        write_opt(edns, reply.rcode, out);
+        counts[2] += 1;
+    }
+
+    let mut flags = RESPONSE | message.flags & COPIED | reply.rcode.code() & 0xf;
+    flags |= if reply.authoritative { AUTHORITATIVE } else { 0 };
+    flags |= if truncated { TRUNCATED } else { 0 };
+    out[2..4].copy_from_slice(&flags.to_be_bytes());
+    out[5] = u8::from(!question.is_empty());
+    for (at, count) in [6, 8, 10].into_iter().zip(counts) {
+        out[at..at + 2].copy_from_slice(&count.to_be_bytes());
+    }
+    truncated
+}
+
+fn limit(transport: Transport, edns: Option<Edns>) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => TCP_LIMIT,
+        (Transport::Udp, None) => UDP_LIMIT_PLAIN,
+        (Transport::Udp, Some(edns)) => usize::from(edns.size).clamp(UDP_LIMIT_PLAIN, UDP_LIMIT),
+    }
+}
+
+fn write_opt(edns: Edns, rcode: Rcode, out: &mut Vec<u8>) {
+    out.push(0);
+    out.extend_from_slice(&kind::OPT.to_be_bytes());
+    out.extend_from_slice(&(UDP_LIMIT as u16).to_be_bytes());
+    out.extend_from_slice(&[(rcode.code() >> 4) as u8, 0, if edns.dnssec { 0x80 } else { 0 }, 0, 0, 0]);
+}
+
+struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    limit: usize,
+    fits: bool,
+}
+
+impl Writer<'_> {
+    /// The records of the answer, authority and additional section; how many of each.
+    fn sections(&mut self, message: &Message, reply: &Reply) -> [u16; 3] {
+        let mut owner = HEADER;
+        for alias in &reply.aliases {
+            owner = self.record(owner, kind::CNAME, alias.ttl, |out| out.extend_from_slice(&alias.target));
+        }
+        let answers = reply.aliases.len() as u16 + self.answer(owner, &reply.answer);
+        let mut authorities = 0;
+        if let Some(authority) = &reply.authority {
+            let owner = offset(message, authority.owner);
+            for data in &authority.set.data {
+                match owner {
+                    Some(at) => _ = self.record(at, authority.set.kind, authority.ttl, |out| out.extend_from_slice(data)),
+                    None => self.named_record(authority.owner, authority.set.kind, authority.ttl, data),
+                }
+                authorities += 1;
+            }
+        }
+        let mut additional = 0;
+        for (name, set) in &reply.glue {
+            for data in &set.data {
+                self.named_record(name, set.kind, set.ttl, data);
+                additional += 1;
+            }
+        }
+        [answers, authorities, additional]
+    }
+
+    fn answer(&mut self, owner: usize, answer: &Answer) -> u16 {
+        match answer {
+            Answer::Nothing => 0,
+            Answer::Set(set) => {
+                for data in &set.data {
+                    self.record(owner, set.kind, set.ttl, |out| out.extend_from_slice(data));
+                }
+                set.data.len() as u16
+            }
+            Answer::Addresses { bearers, kind } => {
+                let mut count = 0;
+                for address in bearers.addresses.iter().filter(|address| kind_of(address) == *kind) {
+                    self.address(owner, address);
+                    count += 1;
+                    if !self.fits {
+                        break;
+                    }
+                }
+                count
+            }
+            Answer::Pointer(name) => {
+                self.record(owner, kind::PTR, POSITIVE_TTL, |out| push_name(name, out));
+                1
+            }
+        }
+    }
+
+    fn address(&mut self, owner: usize, address: &IpAddr) {
+        self.record(owner, kind_of(address), POSITIVE_TTL, |out| match address {
+            IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
+            IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
+        });
+    }
+
+    /// A record whose owner stands at an offset of this message; answers where its data begin.
+    fn record(&mut self, owner: usize, kind: u16, ttl: u32, data: impl FnOnce(&mut Vec<u8>)) -> usize {
+        // The 14 bits of a pointer (RFC 1035 §4.1.4) reach everything we point at: the question, or aliases right after it.
+        let pointer = 0xc000 | (owner as u16 & 0x3fff);
+        self.out.extend_from_slice(&pointer.to_be_bytes());
+        self.rest(kind, ttl, data)
+    }
+
+    fn named_record(&mut self, owner: &[u8], kind: u16, ttl: u32, data: &[u8]) {
+        self.out.extend_from_slice(owner);
+        self.rest(kind, ttl, |out| out.extend_from_slice(data));
+    }
+
+    fn rest(&mut self, kind: u16, ttl: u32, data: impl FnOnce(&mut Vec<u8>)) -> usize {
+        self.out.extend_from_slice(&kind.to_be_bytes());
+        self.out.extend_from_slice(&CLASS_IN.to_be_bytes());
+        self.out.extend_from_slice(&ttl.to_be_bytes());
+        self.out.extend_from_slice(&[0, 0]);
+        let data_at = self.out.len();
+        data(self.out);
+        let length = (self.out.len() - data_at) as u16;
+        self.out[data_at - 2..data_at].copy_from_slice(&length.to_be_bytes());
+        self.fits &= self.out.len() <= self.limit;
+        data_at
+    }
+}
+
+/// Where the question holds this name as one of its parents, or itself. An alias may have led elsewhere.
+fn offset(message: &Message, name: &[u8]) -> Option<usize> {
+    let asked = message.question.as_ref()?.name.as_bytes();
+    let found = suffixes(asked).find(|suffix| suffix.len() <= name.len())?;
+    (found == name).then(|| HEADER + asked.len() - name.len())
+}
+
+/// The type that an address is a record of.
+pub(crate) fn kind_of(address: &IpAddr) -> u16 {
+    if address.is_ipv4() { kind::A } else { kind::AAAA }
+}
+
+fn push_name(name: &Name, out: &mut Vec<u8>) {
+    for label in name.as_str().split('.') {
+        out.push(label.len() as u8);
+        out.extend_from_slice(label.as_bytes());
+    }
+    out.push(0);
+}

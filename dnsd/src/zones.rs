@@ -1,0 +1,202 @@
+//! Which zones are ours, and everything about them that does not depend on the query. Built anew for each generation of the
+//! inventory and each configuration, and swapped whole: a packet only reads.
+
+use crate::{
+    records::Records,
+    reverse,
+    wire::{RrSet, kind, suffixes, to_wire},
+};
+use config::{Config, DomainAppend, Rule};
+use inventory::Replica;
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    net::IpAddr,
+};
+use values::Name;
+
+/// How long a negative answer holds: short, as nodes are added all the time.
+pub const NEGATIVE_TTL: u32 = 5;
+/// TTL of SOA and of NS made by us, like everything else.
+const APEX_TTL: u32 = 60;
+/// SOA timers for secondaries: ask every minute, insist every half, give up after a week. Guesses.
+const SOA_TIMERS: [u32; 4] = [60, 30, 604_800, NEGATIVE_TTL];
+/// The name of our own name server where no NS record is configured, and of the mailbox in SOA.
+const NAME_SERVER: &str = "ns";
+const MAILBOX: &str = "hostmaster";
+
+/// All zones and static records.
+#[derive(Debug)]
+pub struct Zones {
+    by_apex: HashMap<Box<[u8]>, Zone>,
+    /// Static records and names that exist for other reasons than the inventory's.
+    pub records: Records,
+    /// The inventory's first snapshot was received, or none is to be expected: which reverse zones are ours is known.
+    pub loaded: bool,
+    longest_apex: usize,
+}
+
+/// One zone.
+#[derive(Debug)]
+pub struct Zone {
+    /// Apex in wire form, lower case.
+    pub apex: Box<[u8]>,
+    /// Below in-addr.arpa or ip6.arpa.
+    pub reverse: bool,
+    /// `None` before anything tells its serial; then there is no negative answer either.
+    pub soa: Option<RrSet>,
+    /// Never empty.
+    pub ns: RrSet,
+}
+
+impl Zones {
+    /// From the configuration and what the inventory holds now. `configured_at`: Unix seconds of when this configuration came.
+    pub fn build(config: &Config, replica: &Replica, configured_at: u32) -> Zones {
+        let serials: HashMap<Box<[u8]>, u32> =
+            replica.zones().iter().map(|(name, serial)| (to_wire(name), *serial)).collect();
+        let mut names: BTreeSet<Box<[u8]>> = configured(config).iter().map(to_wire).collect();
+        names.extend(serials.keys().cloned());
+        names.extend(replica.domain().map(to_wire));
+        let reverse_zones = automatic(replica, &names);
+
+        let mut records = Records::new(&config.dnsd.records);
+        let own_serial = (!records.is_empty() || !config.inventory.replica).then_some(configured_at);
+        // Zones smd-cache does not number change only when one it numbers does: the same addresses are in both.
+        let newest = serials.values().copied().chain(own_serial).max();
+        let primary = config.domain.as_ref().or(replica.domain()).map(to_wire).or_else(|| first_forward(&names));
+
+        let serial_of = |apex: &[u8]| match serials.get(apex) {
+            Some(serial) => Some(own_serial.map_or(*serial, |own| own.max(*serial))),
+            None => newest,
+        };
+        let zone = |apex: &Box<[u8]>| Zone::new(apex, primary.as_deref(), serial_of(apex), &records);
+        let zones: HashMap<_, _> = names.iter().chain(&reverse_zones).map(|apex| (apex.clone(), zone(apex))).collect();
+        let longest_apex = zones.keys().map(|apex| apex.len()).max().unwrap_or(0);
+        let loaded = replica.is_complete() || !config.inventory.replica;
+        let mut zones = Zones { by_apex: zones, records: Records::default(), loaded, longest_apex };
+        zones.fill_in(&mut records);
+        zones.records = records;
+        zones
+    }
+
+    /// The zone a name (wire form, lower case) is in: the longest that matches label by label.
+    pub fn find(&self, name: &[u8]) -> Option<&Zone> {
+        suffixes(name).filter(|rest| rest.len() <= self.longest_apex).find_map(|rest| self.by_apex.get(rest))
+    }
+
+    /// How many zones there are.
+    pub fn count(&self) -> usize {
+        self.by_apex.len()
+    }
+
+    /// Static owners that no zone holds: they cannot be served.
+    pub fn strays<'c>(&self, config: &'c Config) -> Vec<&'c str> {
+        let stray = |line: &&config::RecordLine| self.find(&to_wire(&line.owner)).is_none();
+        config.dnsd.records.iter().filter(stray).map(|line| line.text.as_str()).collect()
+    }
+
+    /// Names that exist because something is below them, or because we call ourselves by them; delegations.
+    fn fill_in(&self, records: &mut Records) {
+        for owner in records.owners() {
+            let Some(zone) = self.find(&owner) else { continue };
+            if *owner != *zone.apex && records.node(&owner).is_some_and(|node| node.set(kind::NS).is_some()) {
+                records.delegate();
+            }
+            between(&owner, &zone.apex, records);
+        }
+        for apex in self.by_apex.keys() {
+            let parent = suffixes(apex).nth(1).and_then(|parent| self.find(parent));
+            if let Some(parent) = parent {
+                between(apex, &parent.apex, records);
+            }
+        }
+        for zone in self.by_apex.values() {
+            for server in &zone.ns.data {
+                if self.find(server).is_some() {
+                    records.exists(server);
+                }
+            }
+        }
+    }
+}
+
+impl Zone {
+    /// NS: those configured at the apex, else those of the domain, else `ns.DOMAIN`, which also is SOA's primary then.
+    fn new(apex: &[u8], primary: Option<&[u8]>, serial: Option<u32>, records: &Records) -> Zone {
+        let domain = primary.unwrap_or(apex);
+        let configured = |name: &[u8]| records.node(name).and_then(|node| node.set(kind::NS)).cloned();
+        let ns = configured(apex).or_else(|| configured(domain)).unwrap_or_else(|| RrSet {
+            kind: kind::NS,
+            ttl: APEX_TTL,
+            data: vec![below(domain, NAME_SERVER)],
+        });
+        let soa = serial.map(|serial| {
+            let numbers = [[serial].as_slice(), &SOA_TIMERS].concat();
+            let numbers = numbers.iter().flat_map(|number| number.to_be_bytes());
+            let names = [&*ns.data[0], &below(domain, MAILBOX)].concat();
+            RrSet { kind: kind::SOA, ttl: APEX_TTL, data: vec![names.into_iter().chain(numbers).collect()] }
+        });
+        Zone { apex: apex.into(), reverse: reverse::parse(apex).is_some(), soa, ns }
+    }
+}
+
+/// Zones the file speaks of: the domain, each domain a rule names, those listed.
+fn configured(config: &Config) -> Vec<Name> {
+    let global = config.domain.as_ref();
+    let ruled = config.rules.iter().filter_map(|rule| domain_of(rule, global));
+    global.cloned().into_iter().chain(ruled).chain(config.zones.iter().map(|zone| zone.name.clone())).collect()
+}
+
+/// The domain of the names a rule gives.
+fn domain_of(rule: &Rule, global: Option<&Name>) -> Option<Name> {
+    let own = rule.domain.as_ref();
+    let joined = |first: Option<&Name>, second: Option<&Name>| match (first, second) {
+        (Some(first), Some(second)) => second.below(first.as_str()).ok(),
+        (one, other) => one.or(other).cloned(),
+    };
+    match rule.domain_append {
+        None => own.or(global).cloned(),
+        Some(DomainAppend::None) => None,
+        Some(DomainAppend::Global) => global.cloned(),
+        Some(DomainAppend::Rule) => own.cloned(),
+        Some(DomainAppend::GlobalRule) => joined(global, own),
+        Some(DomainAppend::RuleGlobal) => joined(own, global),
+    }
+}
+
+/// The /24s and /64s of known addresses that no other zone covers.
+fn automatic(replica: &Replica, names: &BTreeSet<Box<[u8]>>) -> BTreeSet<Box<[u8]>> {
+    let mut seen = HashSet::new();
+    let addresses = replica.interfaces().flat_map(|interface| &interface.addresses).map(|entry| entry.address);
+    let first_of_each = addresses.filter(|address| seen.insert(network(address)));
+    let zones = first_of_each.map(reverse::zone_of);
+    zones.filter(|zone| !suffixes(zone).any(|rest| names.contains(rest))).collect()
+}
+
+fn network(address: &IpAddr) -> (bool, u64) {
+    match address {
+        IpAddr::V4(address) => (true, u64::from(address.to_bits() >> 8)),
+        IpAddr::V6(address) => (false, (address.to_bits() >> 64) as u64),
+    }
+}
+
+fn first_forward(names: &BTreeSet<Box<[u8]>>) -> Option<Box<[u8]>> {
+    names.iter().find(|name| reverse::parse(name).is_none()).cloned()
+}
+
+/// Makes every name between an owner and the apex exist.
+fn between(owner: &[u8], apex: &[u8], records: &mut Records) {
+    for parent in suffixes(owner).skip(1).take_while(|rest| rest.len() > apex.len()) {
+        records.exists(parent);
+    }
+}
+
+/// `label.domain`; just the domain where that would be too long for a name.
+fn below(domain: &[u8], label: &str) -> Box<[u8]> {
+    if domain.len() + label.len() >= 255 {
+        return domain.into();
+    }
+    [&[label.len() as u8], label.as_bytes(), domain].concat().into()
+}
+
+#[cfg(test)]
+mod tests;
