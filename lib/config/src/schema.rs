@@ -1,0 +1,45 @@
+//! The sections of the file, a module each: its types, its defaults, and what cannot be.
+
+mod boot;
+mod dhcpd;
+mod dhcpd6;
+mod dnsd;
+mod inventory;
+mod smd_cache;
+mod tftpd;
+mod zones;
+
+pub use boot::Boot;
+pub use dhcpd::{DhcpV4, Dhcpd, Listen, Pool, StaticRoute, Subnet, Unknown};
+pub use dhcpd6::DhcpV6;
+pub use dnsd::{DnsTls, Dnsd, Transfer, Tsig};
+pub use inventory::{ClientTls, Endpoint, Inventory};
+pub use smd_cache::{ServerTls, Smd, SmdCache};
+pub use tftpd::Tftpd;
+pub use zones::{Missing, Zone};
+
+use crate::{Config, Program, reader::Section, rules, scalars};
+
+/// The daemons that ask smd-cache.
+const DAEMONS: [Program; 3] = [Program::Dhcpd, Program::Dnsd, Program::Tftpd];
+
+/// The whole file.
+pub(crate) fn read(root: &Section) -> Config {
+    let domain = root.get("domain", scalars::name);
+    let zones = zones::read(root);
+    let inventory = root.part("inventory", inventory::read);
+    let boot = root.part("boot", boot::read);
+    let facts = dhcpd::Facts { replica: inventory.replica, nbp: boot.nbp.is_some() };
+    Config {
+        rules: rules::read(root),
+        smd_cache: root.part("smd_cache", smd_cache::read),
+        dhcpd: root.part("dhcpd", |section| dhcpd::read(section, facts)),
+        dnsd: root.part("dnsd", |section| dnsd::read(section, domain.as_ref(), &zones)),
+        tftpd: root.part("tftpd", tftpd::read),
+        not_served: Vec::new(),
+        domain,
+        zones,
+        boot,
+        inventory,
+    }
+}

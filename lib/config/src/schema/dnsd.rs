@@ -1,0 +1,127 @@
+//! `dnsd`: the DNS server.
+
+use super::Zone;
+use crate::{
+    Program,
+    reader::{Field, Section},
+    records::{self, RecordLine},
+    scalars,
+};
+use ipnet::IpNet;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+use values::Name;
+
+/// dnsd.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dnsd {
+    /// Admin HTTP.
+    pub admin: SocketAddr,
+    /// UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// DNS over TLS (later).
+    pub tls: Option<DnsTls>,
+    /// Forwarders (later).
+    pub forward: Vec<IpAddr>,
+    /// Who may recurse (later); `None`: loopback, own subnets, private ranges.
+    pub recursion_from: Option<Vec<IpNet>>,
+    /// Zone-file lines, relative to the domain; their syntax is checked, dnsd turns them into records.
+    pub records: Vec<RecordLine>,
+    /// Zone transfers (later).
+    pub transfer: Option<Transfer>,
+}
+
+/// DNS over TLS.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DnsTls {
+    /// TCP.
+    pub listen: Vec<SocketAddr>,
+    /// Ours.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// Who may copy zones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transfer {
+    /// These.
+    pub allow: Vec<IpNet>,
+    /// Told when a zone changes.
+    pub notify: Vec<IpAddr>,
+    /// Signature that transfers need.
+    pub tsig: Option<Tsig>,
+}
+
+/// A TSIG key (RFC 8945).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tsig {
+    /// Both sides know it by this name.
+    pub name: Name,
+    /// `hmac-sha256` and the like.
+    pub algorithm: String,
+    /// Holds the secret in base64.
+    pub secret_file: PathBuf,
+}
+
+pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone]) -> Dnsd {
+    let dnsd = Dnsd {
+        admin: section.get("admin", scalars::socket(27783)).unwrap_or((Ipv4Addr::LOCALHOST, 27783).into()),
+        listen: section
+            .list("listen", scalars::socket(53))
+            .unwrap_or_else(|| vec![(Ipv4Addr::UNSPECIFIED, 53).into()]),
+        tls: section.optional("tls", tls).flatten(),
+        forward: section.list("forward", scalars::ip).unwrap_or_default(),
+        recursion_from: section.list("recursion_from", network_or_address),
+        records: section.get("records", |field| records::read(field, domain, zones)).unwrap_or_default(),
+        transfer: section.optional("transfer", transfer),
+    };
+    if !dnsd.forward.is_empty() {
+        section.later("forward", &[Program::Dnsd]);
+    }
+    for key in ["tls", "recursion_from", "transfer"] {
+        section.later(key, &[Program::Dnsd]);
+    }
+    dnsd
+}
+
+fn tls(section: &Section) -> Option<DnsTls> {
+    let listen = section
+        .list("listen", scalars::socket(853))
+        .unwrap_or_else(|| vec![(Ipv4Addr::UNSPECIFIED, 853).into()]);
+    let (cert, key) = (section.required("cert", scalars::path), section.required("key", scalars::path));
+    Some(DnsTls { listen, cert: cert?, key: key? })
+}
+
+fn transfer(section: &Section) -> Transfer {
+    Transfer {
+        allow: section.list("allow", network_or_address).unwrap_or_default(),
+        notify: section.list("notify", scalars::ip).unwrap_or_default(),
+        tsig: section.optional("tsig", tsig).flatten(),
+    }
+}
+
+fn tsig(section: &Section) -> Option<Tsig> {
+    let name = section.required("name", scalars::name);
+    let algorithm = section.get("algorithm", algorithm).unwrap_or_else(|| "hmac-sha256".into());
+    let secret_file = section.required("secret_file", scalars::path);
+    Some(Tsig { name: name?, algorithm, secret_file: secret_file? })
+}
+
+/// RFC 8945 §6; the older ones are not to be used any more.
+fn algorithm(field: &Field) -> Option<String> {
+    field.parse("an algorithm", |text| match text {
+        "hmac-sha224" | "hmac-sha256" | "hmac-sha384" | "hmac-sha512" => Ok(text.to_owned()),
+        _ => Err("one of hmac-sha224, hmac-sha256, hmac-sha384, hmac-sha512".into()),
+    })
+}
+
+/// One address is a network of its own.
+fn network_or_address(field: &Field) -> Option<IpNet> {
+    match field.text("a network or an address")?.parse::<IpAddr>() {
+        Ok(address) => Some(address.into()),
+        Err(_) => scalars::network(field),
+    }
+}

@@ -1,0 +1,72 @@
+//! Every configuration of the golden data is good, and those that are about today's features are served whole.
+
+use config::{Config, Program};
+use std::path::PathBuf;
+
+fn golden() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testkit/golden")
+}
+
+fn good(path: PathBuf) -> Config {
+    let text = std::fs::read_to_string(&path).unwrap();
+    config::parse(&text).unwrap_or_else(|mistakes| panic!("{}", mistakes.report(&path.display().to_string())))
+}
+
+fn named(name: &str) -> Config {
+    good(golden().join(format!("configs/{name}.yaml")))
+}
+
+fn refused(config: &Config, program: Program) -> Vec<&str> {
+    let concerned = config.not_served.iter().filter(|(_, programs)| programs.contains(&program));
+    concerned.map(|(mistake, _)| mistake.key.as_str()).collect()
+}
+
+#[test]
+fn every_golden_configuration_is_good() {
+    let mut count = 0;
+    for entry in std::fs::read_dir(golden().join("configs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            good(path);
+            count += 1;
+        }
+    }
+    assert!(count > 20, "only {count} found");
+    good(golden().join("dns-config.yaml"));
+}
+
+#[test]
+fn configurations_of_todays_features_are_served() {
+    for name in
+        ["basic", "domains", "example", "no-rules", "overlap", "patterns", "policy", "relay", "widemask"]
+    {
+        assert_eq!(refused(&named(name), Program::Dhcpd), [""; 0], "{name}");
+        assert_eq!(named(name).not_served, [], "{name}");
+    }
+    for name in ["tftp", "tftp-single-port"] {
+        assert_eq!(named(name).not_served, [], "{name}");
+    }
+    assert_eq!(good(golden().join("dns-config.yaml")).not_served, []);
+}
+
+#[test]
+fn configurations_of_later_features_say_what_is_not_served() {
+    for (name, keys) in [
+        ("autoconf", &["dhcpd.v4.auto_configure"][..]),
+        ("extras", &["dhcpd.v4.mtu", "dhcpd.v4.search_domains", "dhcpd.v4.static_routes"]),
+        ("hosts", &["dhcpd.v4.hosts_file"]),
+        ("ipv6only", &["dhcpd.v4.ipv6_only_wait"]),
+        ("pool-nak", &["dhcpd.v4.unknown"]),
+        ("pool-one", &["dhcpd.v4.unknown"]),
+        ("pool-range", &["dhcpd.v4.unknown"]),
+        ("pools", &["dhcpd.v4.unknown"]),
+        ("range-nbp", &["boot.nbp", "dhcpd.v4.unknown"]),
+        ("v6", &["boot.tftp_server6", "boot.script_url6", "boot.http_url6", "dhcpd.v6"]),
+        ("v6-no-rapid-commit", &["boot.tftp_server6", "boot.script_url6", "boot.http_url6", "dhcpd.v6"]),
+    ] {
+        let config = named(name);
+        assert_eq!(refused(&config, Program::Dhcpd), keys, "{name}");
+        assert_eq!(refused(&config, Program::SmdCache), [""; 0], "{name}");
+        assert_eq!(refused(&config, Program::Tftpd), [""; 0], "{name}");
+    }
+}
