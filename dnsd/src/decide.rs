@@ -148,7 +148,9 @@ pub fn decide<'a>(pending: Pending<'a>, held: Held) -> Reply<'a> {
         Held::Bearers(Lookup::Found(bearers, _)) => place.addresses(bearers),
         Held::Holders(Lookup::Found(holders, _)) => place.pointer(&holders, address),
         Held::Below(Some(true)) => place.no_data(),
-        Held::Bearers(Lookup::Unknown) | Held::Holders(Lookup::Unknown) | Held::Below(Some(false)) => place.absent(),
+        Held::Bearers(Lookup::Unknown) | Held::Holders(Lookup::Unknown) | Held::Below(Some(false)) => {
+            place.absent()
+        }
         Held::Bearers(Lookup::Unavailable) | Held::Holders(Lookup::Unavailable) | Held::Below(None) => {
             failure(Rcode::ServFail)
         }
@@ -218,7 +220,9 @@ impl<'a> Place<'a> {
             Some(Reverse::Address(address)) => {
                 Plan::Ask(Key::Address(address), Pending { place: self, address: Some(address) })
             }
-            Some(Reverse::Prefix(range)) => Plan::Ask(Key::Prefix(range), Pending { place: self, address: None }),
+            Some(Reverse::Prefix(range)) => {
+                Plan::Ask(Key::Prefix(range), Pending { place: self, address: None })
+            }
             _ => Plan::Done(self.absent()),
         }
     }
@@ -242,7 +246,9 @@ impl<'a> Place<'a> {
         let entries = holders.interfaces.iter().filter_map(|interface| interface.address(address?));
         let name = entries.filter_map(|entry| entry.names.first()).next();
         match name {
-            Some(name) if matches!(self.kind, kind::PTR | kind::ANY) => self.found(Answer::Pointer(name.clone())),
+            Some(name) if matches!(self.kind, kind::PTR | kind::ANY) => {
+                self.found(Answer::Pointer(name.clone()))
+            }
             _ => self.no_data(),
         }
     }

@@ -11,4 +11,7 @@ pub mod server;
 pub mod wire;
 pub mod zones;
 
+#[cfg(test)]
+mod fixture;
+
 pub use server::serve;

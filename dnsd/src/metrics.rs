@@ -138,7 +138,11 @@ impl Metrics {
         registry.register("queries", "Queries read, by transport and type", queries);
         registry.register("replies", "Answers made, by response code", replies);
         registry.register("dropped", "Queries, answers and connections dropped, by reason", dropped);
-        registry.register("truncated", "Answers that did not fit and told the client to use TCP", metrics.truncated.clone());
+        registry.register(
+            "truncated",
+            "Answers that did not fit and told the client to use TCP",
+            metrics.truncated.clone(),
+        );
         registry.register("tcp_accepted", "TCP connections accepted", metrics.accepted.clone());
         registry.register("tcp_connections", "TCP connections open now", metrics.connections.clone());
         registry.register("zones", "Zones served", metrics.zones.clone());

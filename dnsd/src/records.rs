@@ -117,7 +117,9 @@ fn encode(data: &RecordData) -> (u16, Box<[u8]>) {
         RecordData::Ptr(target) => (kind::PTR, to_wire(target)),
         RecordData::Ns(target) => (kind::NS, to_wire(target)),
         RecordData::Mx(preference, target) => (kind::MX, numbers(&[*preference], target)),
-        RecordData::Srv(priority, weight, port, target) => (kind::SRV, numbers(&[*priority, *weight, *port], target)),
+        RecordData::Srv(priority, weight, port, target) => {
+            (kind::SRV, numbers(&[*priority, *weight, *port], target))
+        }
         RecordData::Txt(strings) => (kind::TXT, strings.iter().flat_map(|text| string(text)).collect()),
     }
 }

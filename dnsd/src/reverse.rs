@@ -27,7 +27,8 @@ pub fn parse(name: &[u8]) -> Option<Reverse> {
         V6 => Some((false, V6)),
         _ => None,
     })?;
-    let labels = suffixes(name).take_while(|rest| rest.len() > top.len()).map(|rest| &rest[1..=usize::from(rest[0])]);
+    let labels =
+        suffixes(name).take_while(|rest| rest.len() > top.len()).map(|rest| &rest[1..=usize::from(rest[0])]);
     let parsed = if v4 { v4_range(labels) } else { v6_range(labels) };
     Some(match parsed {
         Some((first, last)) if first == last => Reverse::Address(first),
@@ -45,7 +46,12 @@ pub fn zone_of(address: IpAddr) -> Box<[u8]> {
         }
         IpAddr::V6(address) => {
             let [network @ .., _, _, _, _, _, _, _, _] = address.octets();
-            network.iter().rev().map(|byte| format!("{:x}.{:x}", byte & 0xf, byte >> 4)).collect::<Vec<_>>().join(".")
+            network
+                .iter()
+                .rev()
+                .map(|byte| format!("{:x}.{:x}", byte & 0xf, byte >> 4))
+                .collect::<Vec<_>>()
+                .join(".")
         }
     };
     let top = if address.is_ipv4() { V4 } else { V6 };

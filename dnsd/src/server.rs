@@ -282,7 +282,8 @@ impl Sockets {
             sockets.tcp.push(listener);
             for _ in 0..loops {
                 let options = ::udp::Options { reuse_port: true, ..Default::default() };
-                let socket = ::udp::Socket::bind(address, &options).with_context(|| format!("UDP {address}"))?;
+                let socket =
+                    ::udp::Socket::bind(address, &options).with_context(|| format!("UDP {address}"))?;
                 sockets.udp.push(socket);
             }
         }

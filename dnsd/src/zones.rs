@@ -62,14 +62,16 @@ impl Zones {
         let own_serial = (!records.is_empty() || !config.inventory.replica).then_some(configured_at);
         // Zones smd-cache does not number change only when one it numbers does: the same addresses are in both.
         let newest = serials.values().copied().chain(own_serial).max();
-        let primary = config.domain.as_ref().or(replica.domain()).map(to_wire).or_else(|| first_forward(&names));
+        let primary =
+            config.domain.as_ref().or(replica.domain()).map(to_wire).or_else(|| first_forward(&names));
 
         let serial_of = |apex: &[u8]| match serials.get(apex) {
             Some(serial) => Some(own_serial.map_or(*serial, |own| own.max(*serial))),
             None => newest,
         };
         let zone = |apex: &Box<[u8]>| Zone::new(apex, primary.as_deref(), serial_of(apex), &records);
-        let zones: HashMap<_, _> = names.iter().chain(&reverse_zones).map(|apex| (apex.clone(), zone(apex))).collect();
+        let zones: HashMap<_, _> =
+            names.iter().chain(&reverse_zones).map(|apex| (apex.clone(), zone(apex))).collect();
         let longest_apex = zones.keys().map(|apex| apex.len()).max().unwrap_or(0);
         let loaded = replica.is_complete() || !config.inventory.replica;
         let mut zones = Zones { by_apex: zones, records: Records::default(), loaded, longest_apex };
@@ -143,7 +145,12 @@ impl Zone {
 fn configured(config: &Config) -> Vec<Name> {
     let global = config.domain.as_ref();
     let ruled = config.rules.iter().filter_map(|rule| domain_of(rule, global));
-    global.cloned().into_iter().chain(ruled).chain(config.zones.iter().map(|zone| zone.name.clone())).collect()
+    global
+        .cloned()
+        .into_iter()
+        .chain(ruled)
+        .chain(config.zones.iter().map(|zone| zone.name.clone()))
+        .collect()
 }
 
 /// The domain of the names a rule gives.
@@ -166,7 +173,8 @@ fn domain_of(rule: &Rule, global: Option<&Name>) -> Option<Name> {
 /// The /24s and /64s of known addresses that no other zone covers.
 fn automatic(replica: &Replica, names: &BTreeSet<Box<[u8]>>) -> BTreeSet<Box<[u8]>> {
     let mut seen = HashSet::new();
-    let addresses = replica.interfaces().flat_map(|interface| &interface.addresses).map(|entry| entry.address);
+    let addresses =
+        replica.interfaces().flat_map(|interface| &interface.addresses).map(|entry| entry.address);
     let first_of_each = addresses.filter(|address| seen.insert(network(address)));
     let zones = first_of_each.map(reverse::zone_of);
     zones.filter(|zone| !suffixes(zone).any(|rest| names.contains(rest))).collect()

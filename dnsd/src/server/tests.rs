@@ -1,1 +1,231 @@
-//! x
+use super::*;
+use crate::fixture::{CONFIG, config, query, replica, text};
+use inventory::Replica;
+use prometheus_client::registry::Registry;
+use std::net::Ipv4Addr;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    net::{TcpStream, UdpSocket},
+};
+
+fn service(replica: Replica) -> (Arc<Service>, Registry) {
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    (Arc::new(Service::new(Inventory::fixed(replica), &config(CONFIG), 1000, metrics)), registry)
+}
+
+fn exposition(registry: &Registry) -> String {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+    text
+}
+
+/// A server on loopback; its address, and what stops it.
+async fn start(replica: Replica) -> (SocketAddr, Arc<Running>, tokio::task::JoinHandle<anyhow::Result<()>>) {
+    let (service, _) = service(replica);
+    let running = Arc::new(Running::new(config::Program::Dnsd, config(CONFIG)));
+    let sockets = Sockets::bind(&[(Ipv4Addr::LOCALHOST, 0).into()]).unwrap();
+    let address = sockets.tcp[0].local_addr().unwrap();
+    let told = running.clone();
+    let task = tokio::spawn(async move { run(service, sockets, &told).await });
+    (address, running, task)
+}
+
+async fn ask_udp(server: SocketAddr, question: &str) -> String {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    socket.connect(server).await.unwrap();
+    socket.send(&query(question)).await.unwrap();
+    let mut buffer = [0; 2048];
+    let length = timeout(Duration::from_secs(5), socket.recv(&mut buffer)).await.unwrap().unwrap();
+    text(&buffer[..length])
+}
+
+fn framed(query: &[u8]) -> Vec<u8> {
+    [&(query.len() as u16).to_be_bytes(), query].concat()
+}
+
+async fn read_reply(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let length = stream.read_u16().await.unwrap();
+    let mut reply = vec![0; length.into()];
+    stream.read_exact(&mut reply).await.unwrap();
+    text(&reply)
+}
+
+#[tokio::test]
+async fn the_same_answer_on_udp_and_tcp() {
+    let (server, running, task) = start(replica()).await;
+    let wanted = "NoError aa; nid0001.cluster.local. 60 A 172.16.0.1";
+    assert_eq!(ask_udp(server, "nid0001.cluster.local. A").await, wanted);
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    stream.write_all(&framed(&query("nid0001.cluster.local. A"))).await.unwrap();
+    assert_eq!(read_reply(&mut stream).await, wanted);
+    running.shutdown.cancel();
+    task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn pipelined_queries_are_answered_in_order() {
+    let (server, running, task) = start(replica()).await;
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let questions = ["nid0001.cluster.local. A", "nid0002.cluster.local. AAAA", "nope.cluster.local. A"];
+    let all: Vec<u8> = questions.iter().flat_map(|question| framed(&query(question))).collect();
+    // In two pieces that cut a query in the middle.
+    let (first, second) = all.split_at(50);
+    stream.write_all(first).await.unwrap();
+    stream.flush().await.unwrap();
+    tokio::task::yield_now().await;
+    stream.write_all(second).await.unwrap();
+    assert_eq!(read_reply(&mut stream).await, "NoError aa; nid0001.cluster.local. 60 A 172.16.0.1");
+    assert_eq!(read_reply(&mut stream).await, "NoError aa; nid0002.cluster.local. 60 AAAA fd00:16::2");
+    assert!(read_reply(&mut stream).await.starts_with("NXDomain aa"));
+    running.shutdown.cancel();
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "closed at the end");
+    task.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_and_slow_clients_are_cut_off() {
+    for sent in [&[][..], &[0], &[0, 40, 1, 2, 3]] {
+        let (service, registry) = service(replica());
+        let (mut client, server) = duplex(4096);
+        client.write_all(sent).await.unwrap();
+        converse(&service, server, &CancellationToken::new()).await;
+        assert!(exposition(&registry).contains("dnsd_dropped_total{reason=\"idle\"} 1"), "{sent:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_answers_is_cut_off() {
+    let (service, registry) = service(replica());
+    let (mut client, server) = duplex(64);
+    let asking =
+        async { while client.write_all(&framed(&query("nid0002.cluster.local. A"))).await.is_ok() {} };
+    let shutdown = CancellationToken::new();
+    tokio::join!(asking, converse(&service, server, &shutdown));
+    assert!(exposition(&registry).contains("dnsd_dropped_total{reason=\"idle\"} 1"));
+}
+
+#[tokio::test]
+async fn what_is_no_query_ends_the_connection() {
+    let response = {
+        let mut bytes = query("nid0001.cluster.local. A");
+        bytes[2] |= 0x80;
+        framed(&bytes)
+    };
+    for sent in [vec![0xff, 0xff, 0, 0], vec![0, 0], framed(&[0; 5]), response] {
+        let (service, _) = service(replica());
+        let (mut client, server) = duplex(4096);
+        client.write_all(&sent).await.unwrap();
+        converse(&service, server, &CancellationToken::new()).await;
+        assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0, "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn length_and_message_leave_in_one_write() {
+    let (service, _) = service(replica());
+    let (mut client, server) = duplex(4096);
+    let question = framed(&query("nid0001.cluster.local. A"));
+    let shutdown = CancellationToken::new();
+    let asking = async {
+        client.write_all(&question).await.unwrap();
+        let mut buffer = [0; 512];
+        let length = client.read(&mut buffer).await.unwrap();
+        assert_eq!(usize::from(u16::from_be_bytes([buffer[0], buffer[1]])), length - 2);
+        drop(client);
+    };
+    tokio::join!(asking, converse(&service, server, &shutdown));
+}
+
+#[tokio::test]
+async fn without_a_snapshot_names_are_servfail_and_we_are_not_ready() {
+    let (service, _) = service(Replica::default());
+    assert!(matches!(service.readiness(), State::Missing(_)), "{:?}", service.readiness());
+    let mut out = Vec::new();
+    for question in ["nid0001.cluster.local. A", "1.0.16.172.in-addr.arpa. PTR", "1.1.1.10.in-addr.arpa. PTR"]
+    {
+        assert!(service.answer(&query(question), Transport::Udp, &mut out).await);
+        assert_eq!(text(&out), "ServFail", "{question}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_snapshot_udp_is_answered_too() {
+    let (server, running, task) = start(Replica::default()).await;
+    assert_eq!(ask_udp(server, "nid0001.cluster.local. A").await, "ServFail");
+    assert_eq!(
+        ask_udp(server, "smd.cluster.local. A").await,
+        "NoError aa; smd.cluster.local. 60 A 172.16.0.253"
+    );
+    running.shutdown.cancel();
+    task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_new_configuration_is_taken_up() {
+    let (service, _) = service(replica());
+    let mut changed = config(CONFIG);
+    changed.dnsd.records.retain(|line| line.owner.as_str() != "smd.cluster.local");
+    let (told, reload) = watch::channel(Arc::new(config(CONFIG)));
+    let (_generations, changes) = watch::channel(0);
+    let follower = tokio::spawn(follow(service.clone(), told.borrow().clone(), 1000, changes, reload));
+    told.send_replace(Arc::new(changed));
+    let mut out = Vec::new();
+    let gone = async {
+        loop {
+            service.answer_now(&query("smd.cluster.local. A"), Transport::Udp, &mut out);
+            if text(&out).starts_with("NXDomain") || text(&out).starts_with("NoError aa; ;") {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(5), gone).await.unwrap();
+    follower.abort();
+}
+
+#[test]
+fn everything_is_counted_under_its_name() {
+    let (service, registry) = service(replica());
+    let mut out = Vec::new();
+    for question in ["nid0001.cluster.local. A", "nope.cluster.local. AAAA", "example.com. TXT"] {
+        service.answer_now(&query(question), Transport::Udp, &mut out);
+    }
+    assert_eq!(service.answer_now(&[0; 3], Transport::Udp, &mut out), Outcome::Silent);
+    let page = exposition(&registry);
+    for line in [
+        "dnsd_queries_total{transport=\"udp\",type=\"a\"} 1",
+        "dnsd_queries_total{transport=\"udp\",type=\"aaaa\"} 1",
+        "dnsd_queries_total{transport=\"udp\",type=\"txt\"} 1",
+        "dnsd_queries_total{transport=\"tcp\",type=\"a\"} 0",
+        "dnsd_replies_total{rcode=\"noerror\"} 1",
+        "dnsd_replies_total{rcode=\"nxdomain\"} 1",
+        "dnsd_replies_total{rcode=\"refused\"} 1",
+        "dnsd_dropped_total{reason=\"too_short\"} 1",
+    ] {
+        assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+}
+
+#[test]
+fn the_readme_lists_every_metric() {
+    let (_, registry) = service(replica());
+    let page = exposition(&registry);
+    let mut registered: Vec<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .map(|line| {
+            let (name, kind) = line.split_once(' ').unwrap();
+            if kind == "counter" { format!("{name}_total") } else { name.into() }
+        })
+        .collect();
+    registered.sort();
+    let readme = include_str!("../../README.md");
+    let mut listed: Vec<String> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `dnsd_"))
+        .map(|line| format!("dnsd_{}", line.split(['`', '{']).next().unwrap()))
+        .collect();
+    listed.sort();
+    assert_eq!(registered, listed);
+}

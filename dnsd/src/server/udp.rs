@@ -119,7 +119,9 @@ impl Shell {
 
 async fn send(service: &Service, socket: &Socket, out: &[u8], peer: std::net::SocketAddr, arrival: Arrival) {
     let sent = match socket.try_send(out, peer, Some(arrival)) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.send(out, peer, Some(arrival)).await,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            socket.send(out, peer, Some(arrival)).await
+        }
         sent => sent,
     };
     if let Err(error) = sent {

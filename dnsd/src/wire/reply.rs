@@ -1,8 +1,10 @@
 //! Writing answers. Owner names are pointers to the question or to the alias before; names inside records stay uncompressed:
 //! none of our answers is long because of them.
 
-use super::{CLASS_IN, Edns, HEADER, Message, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN, kind, suffixes};
 use super::Rcode;
+use super::{
+    CLASS_IN, Edns, HEADER, Message, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN, kind, suffixes,
+};
 use crate::decide::{Answer, POSITIVE_TTL, Reply};
 use std::net::IpAddr;
 use values::Name;
@@ -83,7 +85,10 @@ impl Writer<'_> {
             let owner = offset(message, authority.owner);
             for data in &authority.set.data {
                 match owner {
-                    Some(at) => _ = self.record(at, authority.set.kind, authority.ttl, |out| out.extend_from_slice(data)),
+                    Some(at) => {
+                        _ = self
+                            .record(at, authority.set.kind, authority.ttl, |out| out.extend_from_slice(data))
+                    }
                     None => self.named_record(authority.owner, authority.set.kind, authority.ttl, data),
                 }
                 authorities += 1;
