@@ -6,6 +6,8 @@
 //! what single values look like, `schema` and `rules` what the sections mean.
 
 mod id_set;
+#[cfg(test)]
+mod manual;
 mod mistake;
 mod pattern;
 mod reader;
