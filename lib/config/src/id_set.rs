@@ -81,10 +81,10 @@ fn segment(text: &str, ranges: bool) -> Result<(Segment, usize), (usize, String)
         ));
     }
     let after = &text[letters..];
-    let (numbers, length) = match after.strip_prefix('[') {
-        Some(inside) if ranges => bracket(inside).map_err(|(byte, message)| (letters + 1 + byte, message))?,
-        Some(_) => return Err((letters, "`id` is one xname; ranges are for `id_set`".into())),
-        None => {
+    let (numbers, length) = match after.starts_with('[') {
+        true if ranges => bracket(after).map_err(|(byte, message)| (letters + byte, message))?,
+        true => return Err((letters, "`id` is one xname; ranges are for `id_set`".into())),
+        false => {
             let (number, length) = number(after).map_err(|message| (letters, message))?;
             (vec![(number, number)], length)
         }
@@ -92,14 +92,14 @@ fn segment(text: &str, ranges: bool) -> Result<(Segment, usize), (usize, String)
     Ok((Segment { letters: text[..letters].to_ascii_lowercase(), numbers }, letters + length))
 }
 
-/// `0-3,8]`, and the length with both brackets.
-fn bracket(inside: &str) -> Result<(Vec<(u64, u64)>, usize), (usize, String)> {
-    let Some(end) = inside.find(']') else {
+/// `[0-3,8]`, and its length.
+fn bracket(text: &str) -> Result<(Vec<(u64, u64)>, usize), (usize, String)> {
+    let Some(end) = text.find(']') else {
         return Err((0, "a bracket without its other half".into()));
     };
     let mut numbers = Vec::new();
-    let mut at = 0;
-    for piece in inside[..end].split(',') {
+    let mut at = 1;
+    for piece in text[1..end].split(',') {
         let (first, mut length) = number(piece).map_err(|message| (at, message))?;
         let mut last = first;
         if let Some(rest) = piece[length..].strip_prefix('-') {
@@ -122,7 +122,7 @@ fn bracket(inside: &str) -> Result<(Vec<(u64, u64)>, usize), (usize, String)> {
         numbers.push((first, last));
         at += piece.len() + 1;
     }
-    Ok((numbers, end + 2))
+    Ok((numbers, end + 1))
 }
 
 fn number(text: &str) -> Result<(u64, usize), String> {

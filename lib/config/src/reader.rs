@@ -263,6 +263,12 @@ impl<'a> Section<'a> {
         self.also.set((section, keys));
     }
 
+    /// Whether there are keys that nobody has asked for so far.
+    pub fn has_unknown(&self) -> bool {
+        let asked = self.asked.borrow();
+        self.entries.iter().any(|(key, _)| !asked.contains(&key.text.as_str()))
+    }
+
     fn report_unknown(&self) {
         let asked = self.asked.borrow();
         let (elsewhere, also) = self.also.get();

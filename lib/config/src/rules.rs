@@ -134,34 +134,35 @@ fn rule(field: &Field) -> Option<Rule> {
         Data::Scalar(_) => {
             let tables = text::split(field)?;
             let part = |node| Field { node, path: field.path.clone(), book: field.book };
-            let matches = part(&tables.conditions).section(matches)?;
+            let (matches, has_subnet) = part(&tables.conditions).section(matches)?;
             part(&tables.actions).section(|section| {
                 section.also("", &MATCH_KEYS);
                 let rule = complete(section, matches, line, &canonical);
                 if tables.whole {
-                    must_do_something(section, &rule);
+                    must_do_something(section, &rule, has_subnet);
                 }
                 rule
             })
         }
         _ => field.section(|section| {
             section.also("match", &MATCH_KEYS);
-            let matches = section.part("match", matches);
+            let (matches, has_subnet) = section.part("match", matches);
             let rule = complete(section, matches, line, &canonical);
-            must_do_something(section, &rule);
+            must_do_something(section, &rule, has_subnet);
             rule
         }),
     }
 }
 
-fn matches(section: &Section) -> Match {
+/// The conditions, and whether `subnet` is among them, right or wrong.
+fn matches(section: &Section) -> (Match, bool) {
     let words = |key| section.get(key, |field| each_word(field, scalars::text)).unwrap_or_default();
     let id = section.get("id", |field| ids(field, false));
     let id_set = section.get("id_set", |field| ids(field, true));
     if section.field("id").is_some() && section.field("id_set").is_some() {
         section.mistake("id_set", "`id` and `id_set` exclude each other");
     }
-    Match {
+    let matches = Match {
         types: words("type"),
         subnets: section.get("subnet", |field| each_word(field, subnet)).unwrap_or_default(),
         ids: id_set.or(id),
@@ -172,7 +173,8 @@ fn matches(section: &Section) -> Match {
         enabled: section.get("enabled", scalars::switch),
         groups: words("group"),
         networks: words("network"),
-    }
+    };
+    (matches, section.field("subnet").is_some())
 }
 
 fn complete(section: &Section, matches: Match, line: usize, canonical: &str) -> Rule {
@@ -209,14 +211,12 @@ fn complete(section: &Section, matches: Match, line: usize, canonical: &str) -> 
     rule
 }
 
-fn must_do_something(section: &Section, rule: &Rule) {
-    // A key with a mistake in it counts: one sentence about it is enough.
-    let given =
-        ["hostname", "routers", "netmask", "cidr", "boot_file", "next_server", "script_url", "options"];
-    if !rule.ignore && rule.matches.subnets.is_empty() && given.iter().all(|key| section.field(key).is_none())
-    {
-        let message =
-            "does nothing: it needs one of hostname, routers, netmask, cidr, ignore: true, or a subnet";
+fn must_do_something(section: &Section, rule: &Rule, has_subnet: bool) {
+    // A key with a mistake in it counts, and so may one that is misspelt: one sentence about it is enough.
+    let given = ["hostname", "routers", "netmask", "cidr", "boot_file", "next_server", "script_url", "options"];
+    let does_something = rule.ignore || has_subnet || given.iter().any(|key| section.field(key).is_some());
+    if !does_something && !section.has_unknown() {
+        let message = "does nothing: it needs one of hostname, routers, netmask, cidr, ignore: true, or a subnet";
         section.book.mistake(section.place, &section.path, message);
     }
 }

@@ -171,7 +171,7 @@ fn v4(section: &Section, facts: Facts) -> DhcpV4 {
         ipv6_only_wait: section.get("ipv6_only_wait", ipv6_only_wait),
         auto_configure: section.get("auto_configure", scalars::switch),
     };
-    if section.field("listen").is_some() && v4.listen.is_empty() {
+    if section.field("listen").and_then(Field::items).is_some_and(|items| items.is_empty()) {
         section.mistake("listen", "at least one is needed; to serve no DHCPv4, leave `v4` out");
     }
     if v4.authoritative {
