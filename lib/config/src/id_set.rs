@@ -11,11 +11,17 @@ const MAX_PIECES: usize = 10_000;
 #[derive(Debug, Clone, PartialEq)]
 pub struct IdSet(Vec<Vec<Segment>>);
 
+/// What is wrong, and at which byte.
+type Bad = (usize, String);
+
+/// First and last.
+type Range = (u64, u64);
+
 /// `s[0-3,8]`: letters, then a number that is in one of the ranges.
 #[derive(Debug, Clone, PartialEq)]
 struct Segment {
     letters: String,
-    numbers: Vec<(u64, u64)>,
+    numbers: Vec<Range>,
 }
 
 impl IdSet {
@@ -37,7 +43,7 @@ impl IdSet {
     }
 
     /// Adds one alternative; brackets only where `ranges`. The error is the byte and a sentence.
-    pub(crate) fn add(&mut self, text: &str, ranges: bool) -> Result<(), (usize, String)> {
+    pub(crate) fn add(&mut self, text: &str, ranges: bool) -> Result<(), Bad> {
         if self.0.len() == MAX_PIECES {
             return Err((0, format!("more than {MAX_PIECES} in one set")));
         }
@@ -72,7 +78,7 @@ fn matches(segments: &[Segment], id: &str) -> bool {
 }
 
 /// One segment and its length in bytes.
-fn segment(text: &str, ranges: bool) -> Result<(Segment, usize), (usize, String)> {
+fn segment(text: &str, ranges: bool) -> Result<(Segment, usize), Bad> {
     let letters = text.bytes().take_while(u8::is_ascii_alphabetic).count();
     if letters == 0 {
         return Err((
@@ -93,7 +99,7 @@ fn segment(text: &str, ranges: bool) -> Result<(Segment, usize), (usize, String)
 }
 
 /// `[0-3,8]`, and its length.
-fn bracket(text: &str) -> Result<(Vec<(u64, u64)>, usize), (usize, String)> {
+fn bracket(text: &str) -> Result<(Vec<Range>, usize), Bad> {
     let Some(end) = text.find(']') else {
         return Err((0, "a bracket without its other half".into()));
     };

@@ -213,10 +213,12 @@ fn complete(section: &Section, matches: Match, line: usize, canonical: &str) -> 
 
 fn must_do_something(section: &Section, rule: &Rule, has_subnet: bool) {
     // A key with a mistake in it counts, and so may one that is misspelt: one sentence about it is enough.
-    let given = ["hostname", "routers", "netmask", "cidr", "boot_file", "next_server", "script_url", "options"];
+    let given =
+        ["hostname", "routers", "netmask", "cidr", "boot_file", "next_server", "script_url", "options"];
     let does_something = rule.ignore || has_subnet || given.iter().any(|key| section.field(key).is_some());
     if !does_something && !section.has_unknown() {
-        let message = "does nothing: it needs one of hostname, routers, netmask, cidr, ignore: true, or a subnet";
+        let message =
+            "does nothing: it needs one of hostname, routers, netmask, cidr, ignore: true, or a subnet";
         section.book.mistake(section.place, &section.path, message);
     }
 }

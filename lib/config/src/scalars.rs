@@ -63,8 +63,19 @@ pub fn duration_in(range: RangeInclusive<Duration>) -> impl Fn(&Field) -> Option
             return Some(duration);
         }
         let (first, last) = (range.start(), range.end());
-        field.mistake(format!("{duration:?} is not between {first:?} and {last:?}"));
+        field.mistake(format!("{} is not between {} and {}", shown(duration), shown(*first), shown(*last)));
         None
+    }
+}
+
+/// As one would write it in the file.
+fn shown(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (duration.subsec_nanos(), seconds) {
+        (0, seconds) if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        (0, seconds) if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        (0, seconds) => format!("{seconds}s"),
+        _ => format!("{duration:?}"),
     }
 }
 

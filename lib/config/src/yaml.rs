@@ -13,6 +13,10 @@ const MAX_DEPTH: usize = 32;
 /// Nodes that aliases may stand for, all together: `&a [*b, *b]` chains grow exponentially. A guess.
 const MAX_ALIASED: usize = 100_000;
 
+/// Bytes of a line inside which places are exact; counting columns in a longer one, a whole file of machine-made YAML,
+/// would take longer than all the rest. A guess.
+const MAX_LINE: usize = 10_000;
+
 /// Bytes of a file. Ten thousand rules have about 1 MB.
 const MAX_TEXT: usize = 16 << 20;
 
@@ -93,7 +97,7 @@ pub fn read(text: &str, book: &Book) -> Option<Node> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder {
         parser: Parser::new_from_str(text),
-        lines: text.lines().collect(),
+        lines: lines(text).collect(),
         anchors: HashMap::new(),
         aliased: 0,
         book,
@@ -105,6 +109,11 @@ pub fn read(text: &str, book: &Book) -> Option<Node> {
             None
         }
     }
+}
+
+/// Lines as YAML has them: `\r` alone ends one, too (YAML 1.2 §5.4).
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
 /// Nothing after this can be understood.
@@ -245,7 +254,7 @@ impl<'a> Builder<'a> {
         if span.start.line() != span.end.line() {
             return None;
         }
-        let line = self.lines.get(span.start.line().checked_sub(1)?)?;
+        let line = self.lines.get(span.start.line().checked_sub(1)?).filter(|line| line.len() <= MAX_LINE)?;
         Some(
             line.chars()
                 .skip(span.start.col())

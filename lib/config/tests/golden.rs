@@ -8,7 +8,7 @@ fn golden() -> PathBuf {
 }
 
 fn good(path: PathBuf) -> Config {
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = std::fs::read_to_string(&path).expect("golden data is in the repository");
     config::parse(&text).unwrap_or_else(|mistakes| panic!("{}", mistakes.report(&path.display().to_string())))
 }
 

@@ -24,13 +24,22 @@ fn check(table: &[(&str, &str)]) {
 #[test]
 fn a_wrong_type_is_a_mistake_at_its_value() {
     check(&[
-        ("smd_cache:\n  refresh: [10s]", "2:12: smd_cache.refresh: a list where a duration such as 30s or 1h30m is wanted"),
+        (
+            "smd_cache:\n  refresh: [10s]",
+            "2:12: smd_cache.refresh: a list where a duration such as 30s or 1h30m is wanted",
+        ),
         ("smd_cache: yes", "1:12: smd_cache: a single value where a section of `key: value` is wanted"),
-        ("dhcpd:\n  v4:\n    router: 172.16.0.254", "3:13: dhcpd.v4.router: a single value where a list is wanted: write [172.16.0.254]"),
+        (
+            "dhcpd:\n  v4:\n    router: 172.16.0.254",
+            "3:13: dhcpd.v4.router: a single value where a list is wanted: write [172.16.0.254]",
+        ),
         ("rules: {type: Node}", "1:8: rules: a section where a list is wanted"),
         ("rules: [[a]]", "1:9: rules[0]: a list where a section of `key: value` is wanted"),
         ("tftpd:\n  single_port: perhaps", "2:16: tftpd.single_port: 'perhaps' is neither true nor false"),
-        ("tftpd:\n  listen:\n    - {}", "3:7: tftpd.listen[0]: a section where an address and port is wanted"),
+        (
+            "tftpd:\n  listen:\n    - {}",
+            "3:7: tftpd.listen[0]: a section where an address and port is wanted",
+        ),
         ("- a", "1:1: a list where a section of `key: value` is wanted"),
         ("hello", "1:1: a single value where a section of `key: value` is wanted"),
     ]);
@@ -44,8 +53,14 @@ fn an_unknown_key_is_a_mistake_with_a_guess() {
         ("smd_cache: {refrehs: 1s}", "1:13: smd_cache.refrehs: unknown key; did you mean `refresh`?"),
         ("colour: green", "1:1: colour: unknown key"),
         ("zones:\n- name: a.b\n  Nodes: x", "3:3: zones[0].Nodes: unknown key; did you mean `nodes`?"),
-        ("rules:\n- type: Node\n  hostname: a", "2:3: rules[0].type: unknown key; `type` belongs under `match`"),
-        ("rules: ['hostnam:a,routers:10.0.0.1']", "1:10: rules[0].hostnam: unknown key; did you mean `hostname`?"),
+        (
+            "rules:\n- type: Node\n  hostname: a",
+            "2:3: rules[0].type: unknown key; `type` belongs under `match`",
+        ),
+        (
+            "rules: ['hostnam:a,routers:10.0.0.1']",
+            "1:10: rules[0].hostnam: unknown key; did you mean `hostname`?",
+        ),
         ("rules: ['typ:Node,hostname:a']", "1:10: rules[0].typ: unknown key; did you mean `type`?"),
     ]);
 }
@@ -54,7 +69,10 @@ fn an_unknown_key_is_a_mistake_with_a_guess() {
 fn a_key_given_twice_is_a_mistake() {
     check(&[
         ("domain: a\nrules: []\ndomain: b", "3:1: domain: given twice; the first is on line 1"),
-        ("rules: ['type:Node,hostname:a,type:NodeBMC']", "1:31: rules[0].type: given twice; the first is on line 1"),
+        (
+            "rules: ['type:Node,hostname:a,type:NodeBMC']",
+            "1:31: rules[0].type: given twice; the first is on line 1",
+        ),
         ("boot:\n  loaders: {0: a, 0: b}", "2:19: boot.loaders.0: given twice; the first is on line 2"),
     ]);
 }
@@ -78,47 +96,125 @@ fn text_that_is_no_yaml_is_a_mistake_at_its_place() {
 #[test]
 fn values_that_cannot_be_are_mistakes() {
     check(&[
-        ("domain: a b", "1:9: domain: 'a b' is not a DNS name: labels of letters, digits, '-' and '_', at most 63 long, 253 in all"),
-        ("smd_cache: {refresh: 10}", "1:22: smd_cache.refresh: '10' is no duration such as 30s, 1h30m or 300ms"),
-        ("smd_cache: {refresh: 0s}", "1:22: smd_cache.refresh: 0ns is not between 100ms and 86400s"),
-        ("smd_cache: {refresh: -5s}", "1:22: smd_cache.refresh: '-5s' is no duration such as 30s, 1h30m or 300ms"),
+        (
+            "domain: a b",
+            "1:9: domain: 'a b' is not a DNS name: labels of letters, digits, '-' and '_', at most 63 long, 253 in all",
+        ),
+        (
+            "smd_cache: {refresh: 10}",
+            "1:22: smd_cache.refresh: '10' is no duration such as 30s, 1h30m or 300ms",
+        ),
+        ("smd_cache: {refresh: 0s}", "1:22: smd_cache.refresh: 0s is not between 100ms and 24h"),
+        (
+            "smd_cache: {refresh: -5s}",
+            "1:22: smd_cache.refresh: '-5s' is no duration such as 30s, 1h30m or 300ms",
+        ),
         ("smd_cache: {max_shrink: 101%}", "1:25: smd_cache.max_shrink: '101%' is no percentage such as 50%"),
         ("smd_cache: {max_shrink: 0.5}", "1:25: smd_cache.max_shrink: '0.5' is no percentage such as 50%"),
         ("smd_cache: {max_body: 5MB}", "1:23: smd_cache.max_body: '5MB' is no size such as 512MiB"),
-        ("smd_cache: {shrink_confirmations: 0}", "1:35: smd_cache.shrink_confirmations: '0' is no whole number from 1 to 1000000"),
-        ("smd_cache: {listen: [localhost:1]}", "1:22: smd_cache.listen[0]: 'localhost:1' is no address and port such as 127.0.0.1:27780"),
-        ("smd_cache: {smd: {url: 'smd:27779'}}", "1:24: smd_cache.smd.url: 'smd:27779' is no URL such as http://HOST/PATH"),
-        ("smd_cache: {smd: {url: 'http://u:p@smd'}}", "1:24: smd_cache.smd.url: no user names or passwords in URLs: secrets stand in files of their own"),
-        ("smd_cache: {smd: {client_key: /k}}", "1:31: smd_cache.smd.client_key: `client_cert` is missing beside it"),
+        (
+            "smd_cache: {shrink_confirmations: 0}",
+            "1:35: smd_cache.shrink_confirmations: '0' is no whole number from 1 to 1000000",
+        ),
+        (
+            "smd_cache: {listen: [localhost:1]}",
+            "1:22: smd_cache.listen[0]: 'localhost:1' is no address and port such as 127.0.0.1:27780",
+        ),
+        (
+            "smd_cache: {smd: {url: 'smd:27779'}}",
+            "1:24: smd_cache.smd.url: 'smd:27779' is no URL such as http://HOST/PATH",
+        ),
+        (
+            "smd_cache: {smd: {url: 'http://u:p@smd'}}",
+            "1:24: smd_cache.smd.url: no user names or passwords in URLs: secrets stand in files of their own",
+        ),
+        (
+            "smd_cache: {smd: {client_key: /k}}",
+            "1:31: smd_cache.smd.client_key: `client_cert` is missing beside it",
+        ),
         ("inventory: {endpoints: []}", "1:24: inventory.endpoints: at least one endpoint is needed"),
-        ("inventory: {endpoints: ['unix:a']}", "1:25: inventory.endpoints[0]: 'a' is no absolute path: unix:/run/coresmd/smd-cache.sock"),
-        ("inventory: {endpoints: ['https://a:1']}", "1:25: inventory.endpoints[0]: http:// here; TLS is switched on by `inventory.tls`"),
-        ("inventory: {endpoints: ['http://a:1/x']}", "1:25: inventory.endpoints[0]: nothing follows the port of an endpoint, as '/x' does"),
-        ("inventory: {replica_file: '/a-{name}'}", "1:31: inventory.replica_file: '{name}' is none of {program}"),
-        ("boot: {tftp_server: fd00::1}", "1:21: boot.tftp_server: 'fd00::1' is no IPv4 address such as 10.0.0.1"),
+        (
+            "inventory: {endpoints: ['unix:a']}",
+            "1:25: inventory.endpoints[0]: 'a' is no absolute path: unix:/run/coresmd/smd-cache.sock",
+        ),
+        (
+            "inventory: {endpoints: ['https://a:1']}",
+            "1:25: inventory.endpoints[0]: http:// here; TLS is switched on by `inventory.tls`",
+        ),
+        (
+            "inventory: {endpoints: ['http://a:1/x']}",
+            "1:25: inventory.endpoints[0]: nothing follows the port of an endpoint, as '/x' does",
+        ),
+        (
+            "inventory: {replica_file: '/a-{name}'}",
+            "1:31: inventory.replica_file: '{name}' is none of {program}",
+        ),
+        (
+            "boot: {tftp_server: fd00::1}",
+            "1:21: boot.tftp_server: 'fd00::1' is no IPv4 address such as 10.0.0.1",
+        ),
         ("boot: {tftp_server: 0.0.0.0}", "1:21: boot.tftp_server: 0.0.0.0 is no address of a machine"),
-        ("boot: {script_url: 'http://a/?m={mac}&x={xid}'}", "1:41: boot.script_url: '{xid}' is none of {mac} {id} {nid} {hostname} {arch}"),
-        ("boot: {script_url: 'http://a/{mac'}", "1:30: boot.script_url: '{' is none of {mac} {id} {nid} {hostname} {arch}"),
-        ("boot: {script_url: 'http://1.2.3/x'}", "1:20: boot.script_url: 'http://1.2.3/x' is no URL such as http://HOST/PATH"),
+        (
+            "boot: {script_url: 'http://a/?m={mac}&x={xid}'}",
+            "1:41: boot.script_url: '{xid}' is none of {mac} {id} {nid} {hostname} {arch}",
+        ),
+        (
+            "boot: {script_url: 'http://a/{mac'}",
+            "1:30: boot.script_url: '{' is none of {mac} {id} {nid} {hostname} {arch}",
+        ),
+        (
+            "boot: {script_url: 'http://1.2.3/x'}",
+            "1:20: boot.script_url: 'http://1.2.3/x' is no URL such as http://HOST/PATH",
+        ),
         ("boot: {http_url: 'tftp://a'}", "1:18: boot.http_url: 'tftp://a' is no URL with http or https"),
-        ("boot: {loaders: {65536: a}}", "1:18: boot.loaders.65536: an architecture is a number from 0 to 65535"),
-        ("dhcpd: {v4: {netmask: 255.0.255.0}}", "1:23: dhcpd.v4.netmask: '255.0.255.0' is no netmask such as 255.255.255.0"),
+        (
+            "boot: {loaders: {65536: a}}",
+            "1:18: boot.loaders.65536: an architecture is a number from 0 to 65535",
+        ),
+        (
+            "dhcpd: {v4: {netmask: 255.0.255.0}}",
+            "1:23: dhcpd.v4.netmask: '255.0.255.0' is no netmask such as 255.255.255.0",
+        ),
         ("dhcpd: {v4: {lease_time: 1500ms}}", "1:26: dhcpd.v4.lease_time: a lease lasts whole seconds"),
-        ("dhcpd: {v4: {listen: [eth1]}}", "1:23: dhcpd.v4.listen[0]: 'eth1' is no ADDRESS%INTERFACE:PORT such as 0.0.0.0:67, %eth1 or 10.0.0.1%eth1:67"),
-        ("dhcpd: {v4: {listen: []}}", "1:22: dhcpd.v4.listen: at least one is needed; to serve no DHCPv4, leave `v4` out"),
-        ("dhcpd: {v4: {subnets: [{cidr: 10.0.0.1/24}]}}", "1:31: dhcpd.v4.subnets[0].cidr: 10.0.0.1/24 is an address in 10.0.0.0/24; the network is meant?"),
+        (
+            "dhcpd: {v4: {listen: [eth1]}}",
+            "1:23: dhcpd.v4.listen[0]: 'eth1' is no ADDRESS%INTERFACE:PORT such as 0.0.0.0:67, %eth1 or 10.0.0.1%eth1:67",
+        ),
+        (
+            "dhcpd: {v4: {listen: []}}",
+            "1:22: dhcpd.v4.listen: at least one is needed; to serve no DHCPv4, leave `v4` out",
+        ),
+        (
+            "dhcpd: {v4: {subnets: [{cidr: 10.0.0.1/24}]}}",
+            "1:31: dhcpd.v4.subnets[0].cidr: 10.0.0.1/24 is an address in 10.0.0.0/24; the network is meant?",
+        ),
         ("dhcpd: {v4: {subnets: [{router: [10.0.0.1]}]}}", "1:24: dhcpd.v4.subnets[0]: `cidr` is missing"),
-        ("dhcpd: {v4: {subnets: [{cidr: 10.0.0.0/24}, {cidr: 10.0.0.0/24}]}}", "1:45: dhcpd.v4.subnets[1]: 10.0.0.0/24 is listed on line 1 already"),
+        (
+            "dhcpd: {v4: {subnets: [{cidr: 10.0.0.0/24}, {cidr: 10.0.0.0/24}]}}",
+            "1:45: dhcpd.v4.subnets[1]: 10.0.0.0/24 is listed on line 1 already",
+        ),
         ("dhcpd: {v4: {mtu: 20}}", "1:19: dhcpd.v4.mtu: '20' is no whole number from 68 to 65535"),
         ("dhcpd:\n  v4:", "2:5: dhcpd.v4: nothing in it: write {} for its defaults, or leave the key out"),
-        ("dhcpd: {v6: {server_id: abc}}", "1:25: dhcpd.v6.server_id: 'abc' is no server identifier such as LL 00:de:ad:be:ef:00"),
+        (
+            "dhcpd: {v6: {server_id: abc}}",
+            "1:25: dhcpd.v6.server_id: 'abc' is no server identifier such as LL 00:de:ad:be:ef:00",
+        ),
         ("zones: [{name: a.b}, {name: A.B.}]", "1:22: zones[1]: a.b is listed on line 1 already"),
-        ("zones: [{name: 16.172.in-addr.arpa, nodes: 'a{04d}'}]", "1:44: zones[0].nodes: a reverse zone names addresses, not nodes"),
-        ("zones: [{name: 16.672.in-addr.arpa}]", "1:9: zones[0]: no address has a name in 16.672.in-addr.arpa"),
+        (
+            "zones: [{name: 16.172.in-addr.arpa, nodes: 'a{04d}'}]",
+            "1:44: zones[0].nodes: a reverse zone names addresses, not nodes",
+        ),
+        (
+            "zones: [{name: 16.672.in-addr.arpa}]",
+            "1:9: zones[0]: no address has a name in 16.672.in-addr.arpa",
+        ),
         ("zones: [{name: fd.ip6.arpa}]", "1:9: zones[0]: no address has a name in fd.ip6.arpa"),
         ("zones: [{name: a.b, missing: maybe}]", "1:30: zones[0].missing: nxdomain or forward"),
         ("dnsd: {tls: {cert: /c}}", "1:13: dnsd.tls: `key` is missing"),
-        ("smd_cache: {tls: {cert: /c, key: /k, force: [a]}}", "1:18: smd_cache.tls: certificate names mean nothing without `client_ca`"),
+        (
+            "smd_cache: {tls: {cert: /c, key: /k, force: [a]}}",
+            "1:18: smd_cache.tls: certificate names mean nothing without `client_ca`",
+        ),
     ]);
 }
 
@@ -145,9 +241,13 @@ fn pools_that_cannot_be_are_mistakes() {
     );
     let pool = with("      - {subnet: 10.0.0.0/24, start: 10.0.0.1, end: 10.0.0.5}");
     let message = "not with `inventory.replica: false`: without the whole inventory nobody can tell which addresses are free";
-    assert_eq!(mistakes(&format!("{pool}\ninventory: {{replica: false}}")), [format!("5:9: dhcpd.v4.unknown.pools: {message}")]);
+    assert_eq!(
+        mistakes(&format!("{pool}\ninventory: {{replica: false}}")),
+        [format!("5:9: dhcpd.v4.unknown.pools: {message}")]
+    );
     assert_eq!(mistakes(&pool), [""; 0]);
-    let nbp = "dhcpd: {v4: {unknown: {boot: nbp, pools: [{subnet: 10.0.0.0/31, start: 10.0.0.0, end: 10.0.0.1}]}}}";
+    let nbp =
+        "dhcpd: {v4: {unknown: {boot: nbp, pools: [{subnet: 10.0.0.0/31, start: 10.0.0.0, end: 10.0.0.1}]}}}";
     assert_eq!(mistakes(nbp), ["1:30: dhcpd.v4.unknown.boot: `boot.nbp` says what to boot, and is missing"]);
 }
 
@@ -155,35 +255,77 @@ fn pools_that_cannot_be_are_mistakes() {
 fn rules_that_cannot_be_are_mistakes_at_the_part_that_is_wrong() {
     check(&[
         ("rules:\n  - type:Node,hostname:nid{4}", "2:27: rules[0].hostname: '{4}' is neither {id} nor {04d}"),
-        ("rules:\n  - \"type:Node,hostname:n o\"", "2:26: rules[0].hostname: ' ' cannot stand in a host name"),
-        ("rules:\n  - 'type:Node,hostname:''n{nid}'''", "2:28: rules[0].hostname: '{nid}' is neither {id} nor {04d}"),
-        ("rules:\n  - \"name:\\\"ü\\\",hostname:ü\"", "2:26: rules[0].hostname: 'ü' cannot stand in a host name"),
-        ("rules: ['hostname:a}']", "1:20: rules[0].hostname: a brace without its other half; patterns know {id} and {04d}"),
+        (
+            "rules:\n  - \"type:Node,hostname:n o\"",
+            "2:26: rules[0].hostname: ' ' cannot stand in a host name",
+        ),
+        (
+            "rules:\n  - 'type:Node,hostname:''n{nid}'''",
+            "2:28: rules[0].hostname: '{nid}' is neither {id} nor {04d}",
+        ),
+        (
+            "rules:\n  - \"name:\\\"ü\\\",hostname:ü\"",
+            "2:26: rules[0].hostname: 'ü' cannot stand in a host name",
+        ),
+        (
+            "rules: ['hostname:a}']",
+            "1:20: rules[0].hostname: a brace without its other half; patterns know {id} and {04d}",
+        ),
         ("rules: ['hostname:a..b']", "1:21: rules[0].hostname: an empty label in a DNS name"),
         ("rules: ['hostname:a.']", "1:20: rules[0].hostname: an empty label in a DNS name"),
         ("rules: ['hostname:a{021d}']", "1:20: rules[0].hostname: a NID is padded to at most 20 digits"),
-        ("rules: ['type:Node']", "1:9: rules[0]: does nothing: it needs one of hostname, routers, netmask, cidr, ignore: true, or a subnet"),
-        ("rules: ['type:Node,ignore:no']", "1:9: rules[0]: does nothing: it needs one of hostname, routers, netmask, cidr, ignore: true, or a subnet"),
-        ("rules: [{hostname: a, match: {}, nam: b}]", "1:34: rules[0].nam: unknown key; did you mean `name`?"),
+        (
+            "rules: ['type:Node']",
+            "1:9: rules[0]: does nothing: it needs one of hostname, routers, netmask, cidr, ignore: true, or a subnet",
+        ),
+        (
+            "rules: ['type:Node,ignore:no']",
+            "1:9: rules[0]: does nothing: it needs one of hostname, routers, netmask, cidr, ignore: true, or a subnet",
+        ),
+        (
+            "rules: [{hostname: a, match: {}, nam: b}]",
+            "1:34: rules[0].nam: unknown key; did you mean `name`?",
+        ),
         ("rules: ['type:Node,,hostname:a']", "1:20: rules[0]: an empty part between commas"),
         ("rules: ['Node,hostname:a']", "1:10: rules[0]: 'Node' is no key:value"),
         ("rules: ['hostname:']", "1:18: rules[0]: `hostname` has no value"),
         ("rules: [\"hostname:'a\"]", "1:19: rules[0]: a value in quotes ends with the quote it begins with"),
         ("rules: ['']", "1:9: rules[0]: an empty rule"),
         ("rules: ['match:a,hostname:b']", "1:10: rules[0]: 'match' is no key of the text form"),
-        ("rules: ['id:x1,id_set:x2,hostname:a']", "1:23: rules[0].id_set: `id` and `id_set` exclude each other"),
-        ("rules: ['netmask:255.0.0.0,cidr:8']", "1:33: rules[0].cidr: `netmask` and `cidr` exclude each other"),
+        (
+            "rules: ['id:x1,id_set:x2,hostname:a']",
+            "1:23: rules[0].id_set: `id` and `id_set` exclude each other",
+        ),
+        (
+            "rules: ['netmask:255.0.0.0,cidr:8']",
+            "1:33: rules[0].cidr: `netmask` and `cidr` exclude each other",
+        ),
         ("rules: ['cidr:33']", "1:15: rules[0].cidr: '33' is no prefix length from 1 to 32"),
-        ("rules: ['routers:10.0.0.1|10.0.0.256']", "1:27: rules[0].routers: '10.0.0.256' is no IPv4 address such as 10.0.0.1"),
+        (
+            "rules: ['routers:10.0.0.1|10.0.0.256']",
+            "1:27: rules[0].routers: '10.0.0.256' is no IPv4 address such as 10.0.0.1",
+        ),
         ("rules: ['subnet:10.0.0.0']", "1:17: rules[0].subnet: '10.0.0.0' is no network such as 10.0.0.0/8"),
-        ("rules: ['hostname:a,domain_append:rule|rule']", "1:35: rules[0].domain_append: none of none, global, rule, global|rule, rule|global"),
+        (
+            "rules: ['hostname:a,domain_append:rule|rule']",
+            "1:35: rules[0].domain_append: none of none, global, rule, global|rule, rule|global",
+        ),
         ("rules: ['hostname:a,log:warn']", "1:25: rules[0].log: 'warn' is none of info, debug, none"),
-        ("rules: ['hostname:a,continue:perhaps']", "1:30: rules[0].continue: 'perhaps' is neither true nor false"),
+        (
+            "rules: ['hostname:a,continue:perhaps']",
+            "1:30: rules[0].continue: 'perhaps' is neither true nor false",
+        ),
         ("rules: ['type:Node||NodeBMC,hostname:a']", "1:20: rules[0].type: an empty word in a list"),
-        ("rules: ['id:1000,hostname:a']", "1:13: rules[0].id: '1' is not part of an xname such as x1000c0s0b0n0"),
+        (
+            "rules: ['id:1000,hostname:a']",
+            "1:13: rules[0].id: '1' is not part of an xname such as x1000c0s0b0n0",
+        ),
         ("rules: ['id:x[0-1],hostname:a']", "1:14: rules[0].id: `id` is one xname; ranges are for `id_set`"),
         ("rules: ['id_set:x1s[0-3,hostname:a']", "1:20: rules[0].id_set: a bracket without its other half"),
-        ("rules: ['id_set:x1s[3-0],hostname:a']", "1:21: rules[0].id_set: the range ends at 0, before it begins"),
+        (
+            "rules: ['id_set:x1s[3-0],hostname:a']",
+            "1:21: rules[0].id_set: the range ends at 0, before it begins",
+        ),
         ("rules: ['id_set:x1|x1s[0;1],hostname:a']", "1:25: rules[0].id_set: ';' in a range such as [0-3,8]"),
         ("rules: [{options: {0: a}}]", "1:20: rules[0].options.0: an option has a code from 1 to 254"),
     ]);
@@ -201,14 +343,26 @@ fn records_that_cannot_be_are_mistakes_at_the_word_that_is_wrong() {
     for (records, expected) in [
         ("  - www A 10.0.0", "4:11: dnsd.records[0]: '10.0.0' where an IPv4 address is wanted"),
         ("  - www A", "4:10: dnsd.records[0]: an IPv4 address is missing; a record is: OWNER TYPE DATA"),
-        ("  - www", "4:8: dnsd.records[0]: a type (A, AAAA, CNAME, TXT, SRV, MX, NS, PTR) is missing; a record is: OWNER TYPE DATA"),
+        (
+            "  - www",
+            "4:8: dnsd.records[0]: a type (A, AAAA, CNAME, TXT, SRV, MX, NS, PTR) is missing; a record is: OWNER TYPE DATA",
+        ),
         ("  - www SOA a b", "4:9: dnsd.records[0]: 'SOA' is none of A, AAAA, CNAME, TXT, SRV, MX, NS, PTR"),
         ("  - www A 10.0.0.1 10.0.0.2", "4:20: dnsd.records[0]: '10.0.0.2' is too much"),
-        ("  - w/w A 10.0.0.1", "4:5: dnsd.records[0]: 'w/w.d.x' is not a DNS name: labels of letters, digits, '-' and '_', at most 63 long, 253 in all"),
+        (
+            "  - w/w A 10.0.0.1",
+            "4:5: dnsd.records[0]: 'w/w.d.x' is not a DNS name: labels of letters, digits, '-' and '_', at most 63 long, 253 in all",
+        ),
         ("  - www 4294967295 A 10.0.0.1", "4:9: dnsd.records[0]: a TTL is at most 2147483647 seconds"),
         ("  - '@ CNAME www'", "4:5: dnsd.records[0]: d.x is a zone and cannot be an alias (RFC 1034 §3.6.2)"),
-        ("  - www A 10.0.0.1\n  - www CNAME a", "5:5: dnsd.records[1]: an alias has no other records (RFC 1034 §3.6.2), and www.d.x has one on line 4"),
-        ("  - www CNAME a\n  - www.d.x. TXT a", "5:5: dnsd.records[1]: an alias has no other records (RFC 1034 §3.6.2), and www.d.x has one on line 4"),
+        (
+            "  - www A 10.0.0.1\n  - www CNAME a",
+            "5:5: dnsd.records[1]: an alias has no other records (RFC 1034 §3.6.2), and www.d.x has one on line 4",
+        ),
+        (
+            "  - www CNAME a\n  - www.d.x. TXT a",
+            "5:5: dnsd.records[1]: an alias has no other records (RFC 1034 §3.6.2), and www.d.x has one on line 4",
+        ),
         ("  - www A 10.0.0.1\n  - WWW A 10.0.0.1", "5:5: dnsd.records[1]: the same record is on line 4"),
         ("  - 'www TXT \"a'", "4:14: dnsd.records[0]: a quote without its other half"),
     ] {
@@ -263,7 +417,11 @@ fn keys_of_later_features_are_written_down_with_their_programs() {
         ("boot: {script_url6: 'http://[fd00::1]/'}", "1:8: boot.script_url6: not served yet", vec![Dhcpd]),
         ("inventory: {tls: {}}", "1:13: inventory.tls: not served yet", daemons.clone()),
         ("inventory: {max_stale: 1h}", "1:13: inventory.max_stale: not served yet", daemons.clone()),
-        ("inventory: {endpoints: ['http://a', 'http://b']}", "1:13: inventory.endpoints: not served yet", daemons),
+        (
+            "inventory: {endpoints: ['http://a', 'http://b']}",
+            "1:13: inventory.endpoints: not served yet",
+            daemons,
+        ),
         ("smd_cache: {tls: {cert: /c, key: /k}}", "1:13: smd_cache.tls: not served yet", vec![SmdCache]),
         ("dhcpd: {v4: {authoritative: true}}", "1:14: dhcpd.v4.authoritative: not served yet", vec![Dhcpd]),
         ("dhcpd: {v6: {server_id: LL 02:00:00:00:00:01}}", "1:9: dhcpd.v6: not served yet", vec![Dhcpd]),
@@ -275,7 +433,8 @@ fn keys_of_later_features_are_written_down_with_their_programs() {
         ("rules: [{options: {42: 10.0.0.1}}]", "1:10: rules[0].options: not served yet", vec![Dhcpd]),
     ] {
         let config = parse(text).unwrap_or_else(|mistakes| panic!("{}", mistakes.report(text)));
-        let found: Vec<_> = config.not_served.iter().map(|(m, programs)| (m.to_string(), programs.clone())).collect();
+        let found: Vec<_> =
+            config.not_served.iter().map(|(m, programs)| (m.to_string(), programs.clone())).collect();
         assert_eq!(found, [(key.to_owned(), programs)], "{text}");
     }
 }
@@ -294,6 +453,17 @@ zones: [{name: a, missing: nxdomain}]
     assert_eq!(config.not_served, []);
     assert_eq!(config.inventory.replica_file, None);
     assert!(config.smd_cache.poll_changes.is_zero());
+}
+
+#[test]
+fn places_are_the_same_with_the_line_ends_of_windows() {
+    let text = "domain: a\nrules:\n  - \"type:Node,hostname:a}\"\nsmd_cache:\n  refresh: x\nrecords: [\n";
+    let found = mistakes(text);
+    assert_eq!(found, mistakes(&text.replace('\n', "\r\n")));
+    let whole = text.trim_end_matches("records: [\n");
+    let found = mistakes(whole);
+    assert_eq!(found.len(), 2);
+    assert_eq!(found, mistakes(&whole.replace('\n', "\r\n")));
 }
 
 #[test]
