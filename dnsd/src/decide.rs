@@ -166,8 +166,10 @@ fn follow<'a>(zones: &'a Zones, mut zone: &'a Zone, mut name: &'a [u8], kind: u1
         {
             return Plan::Done(delegation(zones, aliases, owner, set));
         }
-        let alias = zones.records.node(name).and_then(|node| node.alias.as_ref());
-        let Some(alias) = alias.filter(|_| !matches!(kind, kind::CNAME | kind::ANY)) else { break };
+        // A CNAME at an apex would hide SOA and NS (RFC 1034 §3.6.2): not followed.
+        let followed = !matches!(kind, kind::CNAME | kind::ANY) && *name != *zone.apex;
+        let alias = zones.records.node(name).filter(|_| followed).and_then(|node| node.alias.as_ref());
+        let Some(alias) = alias else { break };
         if aliases.len() == MAX_ALIASES {
             return error(Rcode::ServFail);
         }
@@ -195,8 +197,7 @@ impl<'a> Place<'a> {
             return error(Rcode::ServFail);
         }
         let machines_have = matches!(self.kind, kind::A | kind::AAAA | kind::PTR | kind::ANY);
-        let only_alias = node.is_some_and(|node| node.alias.is_some());
-        if self.exists && (!machines_have || only_alias) {
+        if self.exists && !machines_have {
             return Plan::Done(self.no_data());
         }
         self.ask()

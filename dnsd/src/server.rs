@@ -26,7 +26,7 @@ use std::{
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::watch,
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -216,7 +216,7 @@ async fn first_snapshot(inventory: &Inventory, changes: &mut watch::Receiver<u64
     }
 }
 
-/// Takes each generation and each configuration up.
+/// Takes each generation and each configuration up. Changes that come while one is being taken up are taken up together.
 async fn follow(
     service: Arc<Service>,
     mut config: Arc<Config>,
@@ -225,23 +225,28 @@ async fn follow(
     mut reload: watch::Receiver<Arc<Config>>,
 ) {
     loop {
-        tokio::select! {
-            () = next(&mut changes) => {}
-            () = next(&mut reload) => {
-                let newer = reload.borrow_and_update().clone();
-                if newer.dnsd.listen != config.dnsd.listen {
-                    tracing::warn!("dnsd.listen changed: that takes a restart");
-                }
-                if newer.dnsd.records != config.dnsd.records {
-                    configured_at = now();
-                }
-                config = newer;
-                service.rebuild(&config, configured_at);
-                warn_of_strays(&service, &config);
-                continue;
+        let reloaded = tokio::select! {
+            () = next(&mut changes) => false,
+            () = next(&mut reload) => true,
+        };
+        if reloaded {
+            let newer = reload.borrow_and_update().clone();
+            if newer.dnsd.listen != config.dnsd.listen {
+                tracing::warn!("dnsd.listen changed: that takes a restart");
             }
+            if newer.dnsd.records != config.dnsd.records {
+                configured_at = now();
+            }
+            config = newer;
         }
-        service.rebuild(&config, configured_at);
+        let (builder, with) = (service.clone(), config.clone());
+        // Looks at every known address: milliseconds that packets need not wait for.
+        if let Err(error) = spawn_blocking(move || builder.rebuild(&with, configured_at)).await {
+            tracing::error!(%error, "the zones could not be built and stay as they were");
+        }
+        if reloaded {
+            warn_of_strays(&service, &config);
+        }
     }
 }
 
