@@ -488,3 +488,11 @@ fn anchors_are_followed_up_to_a_bound() {
     assert_eq!(mistakes(&format!("a: {}", "[".repeat(100_000))).len(), 1);
     assert_eq!(mistakes(&"- ".repeat(100_000)).len(), 1);
 }
+
+#[test]
+fn in_a_very_long_line_the_place_is_that_of_the_value() {
+    let rule = "rules: ['hostname:a}']";
+    assert!(mistakes(rule)[0].starts_with("1:20: "), "{:?}", mistakes(rule));
+    let long = format!("{rule} # {}", "x".repeat(10_000));
+    assert!(mistakes(&long)[0].starts_with("1:9: "), "{:?}", mistakes(&long));
+}
