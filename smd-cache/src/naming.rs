@@ -1,8 +1,16 @@
 //! Rules put to machines: one evaluation gives the host name for DHCP, the names for DNS, and the policy.
+//!
+//! The language is CoreSMD's: rules in order, the first match ends unless it says `continue`, and what a later match says
+//! replaces what an earlier one said, piece by piece; a host name comes with its domain, so both are replaced together.
+//! What no rule names has its xname and the global domain.
 
-use config::{Config, Rule, Zone};
+mod matching;
+
+pub use matching::{Mismatch, Place, Subject};
+
+use config::{Config, DomainAppend, Pattern, Rule};
 use std::net::Ipv4Addr;
-use values::Name;
+use values::{Name, Xname};
 
 /// The configuration that names machines.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +18,17 @@ pub struct Naming {
     rules: Vec<Rule>,
     domain: Option<Name>,
     zones: Vec<Zone>,
+    /// What each rule's host names end in.
+    domains: Vec<Option<Name>>,
+}
+
+/// A zone as naming sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Zone {
+    /// Its apex.
+    pub name: Name,
+    /// Names every Node in it.
+    pub nodes: Option<Pattern>,
 }
 
 /// What the rules say; an absent value means: the subnet's or the global one applies.
@@ -25,6 +44,15 @@ pub struct Policy {
     pub rules: Vec<String>,
 }
 
+/// What came of putting all rules to one machine in one place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verdict {
+    /// Positions of the rules that matched, in order; the policy follows from them.
+    pub matched: Vec<usize>,
+    /// Position of the rule that names it; `None`: no rule does.
+    pub named_by: Option<usize>,
+}
+
 impl Naming {
     /// From the configuration file.
     pub fn from_config(config: &Config) -> Naming {
@@ -32,8 +60,17 @@ impl Naming {
     }
 
     /// Zones are those listed, then the domain, then each domain that a rule names.
-    pub fn new(rules: Vec<Rule>, domain: Option<Name>, zones: Vec<Zone>) -> Naming {
-        Naming { rules, domain, zones }
+    pub fn new(rules: Vec<Rule>, domain: Option<Name>, listed: Vec<config::Zone>) -> Naming {
+        let named = domain.iter().chain(rules.iter().filter_map(|rule| rule.domain.as_ref()));
+        let mut zones: Vec<Zone> =
+            listed.into_iter().map(|zone| Zone { name: zone.name, nodes: zone.nodes }).collect();
+        for name in named {
+            if zones.iter().all(|zone| zone.name != *name) {
+                zones.push(Zone { name: name.clone(), nodes: None });
+            }
+        }
+        let domains = rules.iter().map(|rule| effective_domain(rule, domain.as_ref())).collect();
+        Naming { rules, domain, zones, domains }
     }
 
     /// The global domain.
@@ -45,4 +82,120 @@ impl Naming {
     pub fn zones(&self) -> &[Zone] {
         &self.zones
     }
+
+    /// The rules, in order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Zones with a pattern of their own for Nodes. Reverse zones hold no host names.
+    pub fn patterned_zones(&self) -> impl Iterator<Item = (&Name, &Pattern)> {
+        let forward = self.zones.iter().filter(|zone| !is_reverse(&zone.name));
+        forward.filter_map(|zone| Some((&zone.name, zone.nodes.as_ref()?)))
+    }
+
+    /// Whether any rule matches on `enabled`: only then is a change of it a change of content.
+    pub fn looks_at_enabled(&self) -> bool {
+        self.rules.iter().any(|rule| rule.matches.enabled.is_some())
+    }
+
+    /// Puts every rule to `subject` in `place`.
+    pub fn evaluate(&self, subject: &Subject<'_>, place: Option<Place<'_>>) -> Verdict {
+        let mut verdict = Verdict::default();
+        for (position, rule) in self.rules.iter().enumerate() {
+            if matching::mismatch(&rule.matches, subject, place).is_some() {
+                continue;
+            }
+            verdict.matched.push(position);
+            if rule.hostname.is_some() && !rule.ignore {
+                verdict.named_by = Some(position);
+            }
+            if rule.ignore || !rule.goes_on {
+                break;
+            }
+        }
+        verdict
+    }
+
+    /// What the rules that matched say, the later ones over the earlier ones.
+    pub fn policy(&self, verdict: &Verdict) -> Policy {
+        let mut policy = Policy::default();
+        for rule in verdict.matched.iter().map(|&position| &self.rules[position]) {
+            policy.rules.push(rule.name.clone());
+            if rule.ignore {
+                policy.ignore = true;
+                break;
+            }
+            if !rule.routers.is_empty() {
+                policy.routers.clone_from(&rule.routers);
+            }
+            policy.prefix_length = rule.prefix_length.or(policy.prefix_length);
+        }
+        policy
+    }
+
+    /// The domain of what `verdict` names.
+    pub fn domain_of(&self, verdict: &Verdict) -> Option<&Name> {
+        match verdict.named_by {
+            Some(position) => self.domains[position].as_ref(),
+            None => self.domain.as_ref(),
+        }
+    }
+
+    /// The host name that the rule gives. `Err`: why it is the xname after all.
+    pub fn hostname(&self, verdict: &Verdict, id: &Xname, nid: Option<i64>) -> Hostname {
+        let Some(rule) = verdict.named_by.map(|position| &self.rules[position]) else { return Hostname::Unnamed };
+        match &rule.hostname {
+            Some(pattern) => fill(pattern, id, nid),
+            None => Hostname::Unnamed,
+        }
+    }
 }
+
+/// What a pattern gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hostname {
+    /// A name.
+    Given(Name),
+    /// No rule names it.
+    Unnamed,
+    /// The pattern needs a NID.
+    NoNid,
+    /// The text is no name.
+    Bad(String),
+}
+
+/// Fills a pattern for one component.
+pub fn fill(pattern: &Pattern, id: &Xname, nid: Option<i64>) -> Hostname {
+    let Some(text) = pattern.fill(id, nid) else { return Hostname::NoNid };
+    match text.parse() {
+        Ok(name) => Hostname::Given(name),
+        Err(_) => Hostname::Bad(text),
+    }
+}
+
+/// Reverse zones hold addresses, not host names.
+pub fn is_reverse(zone: &Name) -> bool {
+    let zone = zone.as_str();
+    [".in-addr.arpa", ".ip6.arpa"].iter().any(|suffix| zone.ends_with(suffix) || zone == &suffix[1..])
+}
+
+/// Missing parts are left out. Two parts that are no name together (longer than 253) count as the first alone.
+fn effective_domain(rule: &Rule, global: Option<&Name>) -> Option<Name> {
+    let own = rule.domain.as_ref();
+    let both = |first: Option<&Name>, second: Option<&Name>| match (first, second) {
+        (Some(first), Some(second)) => second.below(first.as_str()).ok().or_else(|| Some(first.clone())),
+        (one, other) => one.or(other).cloned(),
+    };
+    match rule.domain_append {
+        None => own.or(global).cloned(),
+        Some(DomainAppend::None) => None,
+        Some(DomainAppend::Global) => global.cloned(),
+        Some(DomainAppend::Rule) => own.cloned(),
+        Some(DomainAppend::GlobalRule) => both(global, own),
+        Some(DomainAppend::RuleGlobal) => both(own, global),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,43 +3,41 @@
 //! `build(records, naming, previous, now)` is pure and total: whatever SMD holds, there is a snapshot, and a list of what is
 //! wrong. Unchanged items are shared with the previous snapshot.
 
+mod build;
+mod change;
+mod claims;
 pub mod contract;
+mod digest;
+mod index;
 mod items;
+mod names;
+mod zones;
 
+pub use build::build;
+pub use change::Change;
+pub use digest::Digest;
+pub use index::Counts;
 pub use items::{Address, Component, Interface};
+pub use zones::ZoneSerial;
 
-use crate::{
-    naming::Naming,
-    records::{Problem, Records},
-};
-use jiff::Timestamp;
-use std::{fmt, net::IpAddr, sync::Arc};
+use index::Index;
+use std::{net::IpAddr, sync::Arc};
 use values::{Mac, Name, Xname};
-
-/// Sum of the hashes of all items; independent of their order. Prints as 32 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Digest(pub u128);
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-/// A zone and its serial.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZoneSerial {
-    /// Its apex.
-    pub name: Name,
-    /// Grows when a record of the zone changes.
-    pub serial: u32,
-    /// Hash of its records.
-    digest: Digest,
-}
 
 /// Everything that can be looked up, at one generation.
 #[derive(Debug, Clone, Default)]
-pub struct Snapshot {}
+pub struct Snapshot {
+    generation: u64,
+    digest: Digest,
+    domain: Option<Name>,
+    zones: Vec<ZoneSerial>,
+    /// By MAC.
+    interfaces: Vec<Entry<Interface>>,
+    /// By xname.
+    components: Vec<Entry<Component>>,
+    /// Positions in the two; shared as long as the content is the same.
+    index: Arc<Index>,
+}
 
 /// Who bears a name. A name belongs to at most one component.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,109 +50,100 @@ pub enum Bearer<'a> {
     Component(&'a Arc<Component>, Vec<&'a Arc<Interface>>),
 }
 
-/// How much there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// By MAC.
-    pub interfaces: usize,
-    /// By xname.
-    pub components: usize,
-    /// Addresses, of all interfaces.
-    pub addresses: usize,
-    /// DNS names.
-    pub names: usize,
-    /// Interfaces with a component and a usable address: what DHCP can serve.
-    pub servable_interfaces: usize,
-}
-
-/// What leads from one snapshot to another.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Change {
-    /// New or different, by MAC.
-    pub put_interfaces: Vec<Arc<Interface>>,
-    /// Gone.
-    pub removed_macs: Vec<Mac>,
-    /// New or different, by xname.
-    pub put_components: Vec<Arc<Component>>,
-    /// Gone.
-    pub removed_ids: Vec<Xname>,
-}
-
-/// Builds the snapshot. `previous` says who holds contested keys, gives the generation and serials, and shares its items.
-/// `now` is only looked at for the serial of a zone that changed. Problems come in a fixed order and include those of the
-/// records.
-pub fn build(
-    _records: &Records,
-    _naming: &Naming,
-    _previous: Option<&Snapshot>,
-    _now: Timestamp,
-) -> (Snapshot, Vec<Problem>) {
-    todo!()
+/// An item with the hash of what counts as its content.
+#[derive(Debug, Clone)]
+struct Entry<T> {
+    item: Arc<T>,
+    digest: Digest,
 }
 
 impl Snapshot {
     /// Grows by one with each change of content; 1 for the first.
     pub fn generation(&self) -> u64 {
-        todo!()
+        self.generation
     }
 
     /// Of the content: all but `state`, `flag`, `last_update` and, where no rule matches on it, `enabled`.
     pub fn digest(&self) -> Digest {
-        todo!()
+        self.digest
     }
 
     /// The global domain.
     pub fn domain(&self) -> Option<&Name> {
-        todo!()
+        self.domain.as_ref()
     }
 
     /// All zones with their serials.
     pub fn zones(&self) -> &[ZoneSerial] {
-        todo!()
+        &self.zones
     }
 
     /// The interface with this MAC.
-    pub fn interface(&self, _mac: Mac) -> Option<&Arc<Interface>> {
-        todo!()
+    pub fn interface(&self, mac: Mac) -> Option<&Arc<Interface>> {
+        let position = self.interfaces.binary_search_by_key(&mac, |entry| entry.item.mac).ok()?;
+        Some(&self.interfaces[position].item)
     }
 
     /// The component with this xname.
-    pub fn component(&self, _id: &Xname) -> Option<&Arc<Component>> {
-        todo!()
+    pub fn component(&self, id: &Xname) -> Option<&Arc<Component>> {
+        Some(&self.components[self.position(id)?].item)
     }
 
     /// The interfaces of a component that exists, by MAC.
-    pub fn interfaces_of(&self, _id: &Xname) -> impl Iterator<Item = &Arc<Interface>> {
-        std::iter::empty()
+    pub fn interfaces_of(&self, id: &Xname) -> impl Iterator<Item = &Arc<Interface>> {
+        self.interfaces_at(self.position(id))
     }
 
     /// The interfaces that hold this address, by MAC (several only within one component).
-    pub fn by_address(&self, _address: IpAddr) -> impl Iterator<Item = &Arc<Interface>> {
-        std::iter::empty()
+    pub fn by_address(&self, address: IpAddr) -> impl Iterator<Item = &Arc<Interface>> {
+        self.index.holders(address).map(|position| &self.interfaces[position].item)
     }
 
     /// Who bears this name.
-    pub fn by_name(&self, _name: &Name) -> Bearer<'_> {
-        todo!()
+    pub fn by_name(&self, name: &Name) -> Bearer<'_> {
+        match self.index.names.get(name) {
+            None => Bearer::Nobody,
+            Some(None) => Bearer::Parent,
+            Some(&Some(position)) => {
+                let with_name = |interface: &&Arc<Interface>| {
+                    interface.addresses.iter().any(|address| address.bears(name))
+                };
+                let interfaces = self.interfaces_at(Some(position as usize)).filter(with_name).collect();
+                Bearer::Component(&self.components[position as usize].item, interfaces)
+            }
+        }
     }
 
     /// All interfaces, by MAC.
     pub fn interfaces(&self) -> impl ExactSizeIterator<Item = &Arc<Interface>> {
-        std::iter::empty()
+        self.interfaces.iter().map(|entry| &entry.item)
     }
 
     /// All components, by xname.
     pub fn components(&self) -> impl ExactSizeIterator<Item = &Arc<Component>> {
-        std::iter::empty()
+        self.components.iter().map(|entry| &entry.item)
     }
 
     /// How much there is.
     pub fn counts(&self) -> Counts {
-        todo!()
+        self.index.counts
     }
 
-    /// What leads from `older` to this one. Both may be of any age. Empty where the digests are equal.
-    pub fn change_from(&self, _older: &Snapshot) -> Change {
-        todo!()
+    /// Who holds a name.
+    fn bearer_id(&self, name: &Name) -> Option<&Xname> {
+        let position = (*self.index.names.get(name)?)?;
+        Some(&self.components[position as usize].item.id)
+    }
+
+    fn position(&self, id: &Xname) -> Option<usize> {
+        self.components.binary_search_by(|entry| entry.item.id.cmp(id)).ok()
+    }
+
+    fn interfaces_at(&self, component: Option<usize>) -> impl Iterator<Item = &Arc<Interface>> {
+        let positions = component.map(|position| self.index.interfaces_of(position)).unwrap_or_default();
+        positions.iter().map(|&position| &self.interfaces[position as usize].item)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,18 @@
-//! SMD's JSON, each record by itself.
+//! SMD's JSON, each record by itself: a bad one is rejected alone, the others live.
 
-use super::{ComponentRecord, InterfaceRecord, Problem};
+use super::{AddressRecord, ComponentRecord, InterfaceRecord, Problem, Reason};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::{borrow::Cow, net::IpAddr};
+use values::{Mac, Xname};
 
 /// Longest description, role, network ... that is kept, in bytes; the rest is cut off. A guess: SMD itself has no limit,
 /// and nothing that people write there is longer.
 pub const MAX_TEXT: usize = 256;
+
+/// How much of a record without an `ID` is shown. A guess: enough to find it.
+const MAX_SHOWN: usize = 120;
 
 /// An answer, record by record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +24,7 @@ pub struct Decoded<R> {
 }
 
 /// A record that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rejected {
     /// SMD's `ID` where it has one, else the record's beginning.
     pub key: String,
@@ -29,15 +37,264 @@ pub struct Rejected {
 #[error("the body is not {expected}: {cause}")]
 pub struct BadBody {
     expected: &'static str,
-    cause: String,
+    cause: serde_json::Error,
 }
 
 /// The body of `GET Inventory/EthernetInterfaces`: an array.
-pub fn decode_interfaces(_body: &[u8]) -> Result<Decoded<InterfaceRecord>, BadBody> {
-    todo!()
+pub fn decode_interfaces(body: &[u8]) -> Result<Decoded<InterfaceRecord>, BadBody> {
+    let expected = "an array of Ethernet interfaces";
+    let rows: Vec<&RawValue> = serde_json::from_slice(body).map_err(|cause| BadBody { expected, cause })?;
+    Ok(decode_rows(&rows, interface))
 }
 
 /// The body of `GET State/Components`: an object with the array `Components`.
-pub fn decode_components(_body: &[u8]) -> Result<Decoded<ComponentRecord>, BadBody> {
-    todo!()
+pub fn decode_components(body: &[u8]) -> Result<Decoded<ComponentRecord>, BadBody> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(rename = "Components", borrow)]
+        components: Vec<&'a RawValue>,
+    }
+    let expected = "an object with an array 'Components'";
+    let body: Body = serde_json::from_slice(body).map_err(|cause| BadBody { expected, cause })?;
+    Ok(decode_rows(&body.components, component))
 }
+
+fn decode_rows<R>(rows: &[&RawValue], decode: fn(&RawValue) -> Result<R, Rejected>) -> Decoded<R> {
+    let mut decoded = Decoded { records: Vec::with_capacity(rows.len()), rejected: Vec::new() };
+    for row in rows {
+        match decode(row) {
+            Ok(record) => decoded.records.push(record),
+            Err(rejected) => decoded.rejected.push(rejected),
+        }
+    }
+    decoded
+}
+
+/// Text that may be missing or null.
+type Text<'a> = Option<Cow<'a, str>>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InterfaceJson<'a> {
+    #[serde(rename = "ID", borrow, default)]
+    id: Text<'a>,
+    #[serde(borrow, default)]
+    description: Text<'a>,
+    #[serde(rename = "MACAddress", borrow, default)]
+    mac_address: Text<'a>,
+    #[serde(borrow, default)]
+    last_update: Text<'a>,
+    #[serde(rename = "ComponentID", borrow, default)]
+    component_id: Text<'a>,
+    #[serde(borrow, default)]
+    r#type: Text<'a>,
+    #[serde(rename = "IPAddresses", borrow, default)]
+    ip_addresses: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AddressJson<'a> {
+    #[serde(rename = "IPAddress", borrow, default)]
+    ip_address: Text<'a>,
+    #[serde(borrow, default)]
+    network: Text<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ComponentJson<'a> {
+    #[serde(rename = "ID", borrow, default)]
+    id: Text<'a>,
+    #[serde(borrow, default)]
+    r#type: Text<'a>,
+    #[serde(borrow, default)]
+    state: Text<'a>,
+    #[serde(borrow, default)]
+    flag: Text<'a>,
+    #[serde(default)]
+    enabled: Option<bool>,
+    #[serde(borrow, default)]
+    role: Text<'a>,
+    #[serde(borrow, default)]
+    sub_role: Text<'a>,
+    #[serde(rename = "NID", borrow, default)]
+    nid: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    arch: Text<'a>,
+    #[serde(borrow, default)]
+    class: Text<'a>,
+}
+
+fn interface(row: &RawValue) -> Result<InterfaceRecord, Rejected> {
+    let json: InterfaceJson = serde_json::from_str(row.get()).map_err(|cause| misshapen(row, &cause))?;
+    let spelt = json.mac_address.as_deref().unwrap_or("");
+    let id = match json.id.as_deref().unwrap_or("") {
+        "" => spelt,
+        id => id,
+    };
+    let reject = |problem| Err(Rejected { key: shown(id, row), problem });
+    let mac: Mac = match spelt.parse() {
+        Ok(mac) => mac,
+        Err(bad) => return reject(Problem::new(Reason::BadMac, format!("interface '{}': {bad}", cut(id)))),
+    };
+    if !mac.is_usable() {
+        let message = format!("{mac} is all zeros or a group address: no machine can have it");
+        return reject(Problem::new(Reason::UnusableMac, message).of_mac(mac));
+    }
+    let mut notes = Notes { mac: Some(mac), problems: Vec::new() };
+    let component_id = notes.owner(json.component_id.as_deref().unwrap_or(""));
+    Ok(InterfaceRecord {
+        last_update: notes.instant(json.last_update.as_deref()),
+        id: cut(id),
+        mac,
+        description: notes.text("Description", json.description),
+        component_id,
+        kind: notes.text("Type", json.r#type),
+        addresses: notes.addresses(json.ip_addresses.unwrap_or_default()),
+        problems: notes.problems,
+    })
+}
+
+fn component(row: &RawValue) -> Result<ComponentRecord, Rejected> {
+    let json: ComponentJson = serde_json::from_str(row.get()).map_err(|cause| misshapen(row, &cause))?;
+    let spelt = json.id.as_deref().unwrap_or("");
+    let id: Xname = match spelt.parse() {
+        Ok(id) => id,
+        Err(bad) => {
+            let problem = Problem::new(Reason::BadXname, format!("a component's ID: {bad}"));
+            return Err(Rejected { key: shown(spelt, row), problem });
+        }
+    };
+    let mut notes = Notes { mac: None, problems: Vec::new() };
+    let mut record = ComponentRecord {
+        kind: notes.text("Type", json.r#type),
+        nid: notes.nid(json.nid),
+        role: notes.text("Role", json.role),
+        sub_role: notes.text("SubRole", json.sub_role),
+        arch: notes.text("Arch", json.arch),
+        class: notes.text("Class", json.class),
+        state: notes.text("State", json.state),
+        flag: notes.text("Flag", json.flag),
+        enabled: json.enabled,
+        groups: Vec::new(),
+        problems: notes.problems,
+        id,
+    };
+    for problem in &mut record.problems {
+        problem.component_id = Some(record.id.clone());
+    }
+    Ok(record)
+}
+
+/// Turns text into values and writes down what is lost on the way.
+struct Notes {
+    mac: Option<Mac>,
+    problems: Vec<Problem>,
+}
+
+impl Notes {
+    fn note(&mut self, reason: Reason, message: String) {
+        self.problems.push(Problem { mac: self.mac, ..Problem::new(reason, message) });
+    }
+
+    fn text(&mut self, field: &str, text: Text) -> String {
+        let text = text.unwrap_or_default();
+        if text.len() > MAX_TEXT {
+            self.note(Reason::LongText, format!("{field} has {} bytes; only {MAX_TEXT} are kept", text.len()));
+        }
+        cut(&text)
+    }
+
+    fn owner(&mut self, text: &str) -> Option<Xname> {
+        if text.trim().is_empty() {
+            return None;
+        }
+        text.parse().map_err(|bad| self.note(Reason::BadXname, format!("ComponentID: {bad}"))).ok()
+    }
+
+    fn instant(&mut self, text: Option<&str>) -> Option<Timestamp> {
+        let text = text.filter(|text| !text.is_empty())?;
+        let message = |_| format!("LastUpdate '{}' is no RFC 3339 instant", cut(text));
+        text.parse().map_err(|error: jiff::Error| self.note(Reason::BadTime, message(error))).ok()
+    }
+
+    /// A number or the text of one. SMD leaves 0 out, and so do we.
+    fn nid(&mut self, raw: Option<&RawValue>) -> Option<i64> {
+        let text = raw?.get().trim_matches('"').trim();
+        match text.parse::<i64>() {
+            Ok(0) => None,
+            Ok(nid) if nid > 0 => Some(nid),
+            _ if text.is_empty() || text == "null" => None,
+            _ => {
+                self.note(Reason::BadNid, format!("NID {} is no positive number", cut(text)));
+                None
+            }
+        }
+    }
+
+    /// Those that can be used, each once.
+    fn addresses(&mut self, rows: Vec<&RawValue>) -> Vec<AddressRecord> {
+        let mut addresses: Vec<AddressRecord> = Vec::with_capacity(rows.len());
+        let mut seen = std::collections::HashSet::new();
+        for row in rows {
+            if let Some(record) = self.address(row).filter(|record| seen.insert(record.address)) {
+                addresses.push(record);
+            }
+        }
+        addresses
+    }
+
+    fn address(&mut self, row: &RawValue) -> Option<AddressRecord> {
+        let Ok(json) = serde_json::from_str::<AddressJson>(row.get()) else {
+            self.note(Reason::BadAddress, format!("{} is no address record", start(row.get())));
+            return None;
+        };
+        let text = json.ip_address.as_deref().unwrap_or("").trim();
+        if text.is_empty() {
+            self.note(Reason::EmptyAddress, "an address without text is skipped".to_owned());
+            return None;
+        }
+        match text.parse::<IpAddr>() {
+            Ok(address) if is_usable(address) => {
+                Some(AddressRecord { address, network: self.text("Network", json.network) })
+            }
+            Ok(address) => {
+                let message = format!("{address} cannot be a machine's address; it is skipped");
+                self.note(Reason::BadAddress, message);
+                None
+            }
+            Err(_) => {
+                let message = format!("'{}' is neither an IPv4 nor an IPv6 address; it is skipped", start(text));
+                self.note(Reason::BadAddress, message);
+                None
+            }
+        }
+    }
+}
+
+/// Whether one machine can have it on a network.
+fn is_usable(address: IpAddr) -> bool {
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    !(address.is_unspecified() || address.is_multicast() || address.is_loopback() || broadcast)
+}
+
+fn misshapen(row: &RawValue, cause: &serde_json::Error) -> Rejected {
+    let message = format!("{} is not the record SMD documents: {cause}", start(row.get()));
+    Rejected { key: start(row.get()), problem: Problem::new(Reason::BadRecord, message) }
+}
+
+fn shown(id: &str, row: &RawValue) -> String {
+    if id.is_empty() { start(row.get()) } else { cut(id) }
+}
+
+fn start(text: &str) -> String {
+    text[..text.floor_char_boundary(MAX_SHOWN)].to_owned()
+}
+
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,13 @@ pub struct Address {
     pub policy: Arc<Policy>,
 }
 
+impl Address {
+    /// Whether it has this name, in DNS or for DHCP alone.
+    pub fn bears(&self, name: &Name) -> bool {
+        self.fqdn.as_ref() == Some(name) || self.names.contains(name)
+    }
+}
+
 /// A node, BMC, switch ...
 #[derive(Debug, Clone, PartialEq)]
 pub struct Component {

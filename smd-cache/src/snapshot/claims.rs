@@ -1,0 +1,236 @@
+//! Whose MAC and whose address it is.
+//!
+//! A key claimed by two components stays with the one that holds it; without a holder it goes to the older `LastUpdate`, then
+//! to the lower xname. A component that SMD does not have, or an interface tied to none, yields to one that exists.
+
+use super::Snapshot;
+use crate::records::{InterfaceRecord, Problem, Reason};
+use jiff::Timestamp;
+use std::{collections::HashSet, fmt, net::IpAddr};
+use values::{Mac, Xname};
+
+/// How many claimants a sentence names. A guess: enough to see what kind of mistake it is.
+pub const MAX_NAMED: usize = 3;
+
+/// An interface whose MAC is settled.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    pub mac: Mac,
+    /// As SMD has it, existing or not.
+    pub component_id: Option<&'a Xname>,
+    /// Position of the component, where it exists.
+    pub owner: Option<u32>,
+    /// SMD's type by the form of the xname.
+    pub kind: &'a str,
+    pub description: &'a str,
+    pub last_update: Option<Timestamp>,
+    pub addresses: Vec<Held<'a>>,
+    pub contested: bool,
+}
+
+/// An address of a draft.
+#[derive(Debug)]
+pub struct Held<'a> {
+    pub address: IpAddr,
+    pub network: &'a str,
+    /// Of the row it stands in.
+    last_update: Option<Timestamp>,
+}
+
+/// Who claims a MAC or an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Claimant<'a> {
+    Component(&'a Xname),
+    /// An interface tied to no component claims for itself.
+    Interface(Mac),
+}
+
+impl<'a> Claimant<'a> {
+    fn new(component_id: Option<&'a Xname>, mac: Mac) -> Claimant<'a> {
+        component_id.map_or(Claimant::Interface(mac), Claimant::Component)
+    }
+}
+
+impl fmt::Display for Claimant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Claimant::Component(id) => write!(f, "{id}"),
+            Claimant::Interface(mac) => write!(f, "{mac}, which has no component"),
+        }
+    }
+}
+
+/// The least wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim<'a> {
+    missing: bool,
+    not_holder: bool,
+    age: Age,
+    claimant: Claimant<'a>,
+}
+
+/// The older the less; what has no time is the youngest.
+type Age = (bool, Option<Timestamp>);
+
+fn age(last_update: Option<Timestamp>) -> Age {
+    (last_update.is_none(), last_update)
+}
+
+/// One draft for each MAC, in order.
+pub fn settle_macs<'a>(
+    mut rows: Vec<&'a InterfaceRecord>,
+    position: impl Fn(&Xname) -> Option<u32>,
+    previous: Option<&'a Snapshot>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Draft<'a>> {
+    rows.sort_by_key(|row| (row.mac, row.component_id.is_none(), age(row.last_update), &row.id));
+    rows.chunk_by(|a, b| a.mac == b.mac).map(|rows| settle_mac(rows, &position, previous, problems)).collect()
+}
+
+fn settle_mac<'a>(
+    rows: &[&'a InterfaceRecord],
+    position: &impl Fn(&Xname) -> Option<u32>,
+    previous: Option<&'a Snapshot>,
+    problems: &mut Vec<Problem>,
+) -> Draft<'a> {
+    let mac = rows[0].mac;
+    let holder = || previous?.interface(mac)?.component_id.as_ref();
+    let claims = rows.iter().filter_map(|row| {
+        let id = row.component_id.as_ref()?;
+        let not_holder = holder() != Some(id);
+        let claimant = Claimant::Component(id);
+        Some(Claim { missing: position(id).is_none(), not_holder, age: age(row.last_update), claimant })
+    });
+    let (winner, rivals) = settle(claims.collect());
+    if !rivals.is_empty() {
+        problems.push(contested_mac(mac, winner, &rivals));
+    }
+    let component_id = match winner {
+        Some(Claimant::Component(id)) => Some(id),
+        _ => None,
+    };
+    // Rows of one MAC in two spellings, and those tied to nothing yet, are one interface.
+    let own = || rows.iter().filter(|row| row.component_id.is_none() || row.component_id.as_ref() == component_id);
+    let mut seen = HashSet::new();
+    let mut addresses = Vec::new();
+    for row in own() {
+        let fresh = row.addresses.iter().filter(|record| seen.insert(record.address));
+        addresses.extend(fresh.map(|record| Held {
+            address: record.address,
+            network: &record.network,
+            last_update: row.last_update,
+        }));
+    }
+    Draft {
+        mac,
+        component_id,
+        owner: component_id.and_then(position),
+        kind: own().next().map_or("", |row| &row.kind),
+        description: own().map(|row| row.description.as_str()).find(|text| !text.is_empty()).unwrap_or(""),
+        last_update: own().filter_map(|row| row.last_update).max(),
+        addresses,
+        contested: !rivals.is_empty(),
+    }
+}
+
+/// The winner, and everybody else; nobody twice.
+fn settle<'a>(mut claims: Vec<Claim<'a>>) -> (Option<Claimant<'a>>, Vec<Claimant<'a>>) {
+    claims.sort();
+    let mut claimants = claims.into_iter().map(|claim| claim.claimant);
+    let winner = claimants.next();
+    let mut rivals: Vec<Claimant> = claimants.filter(|claimant| Some(*claimant) != winner).collect();
+    rivals.sort();
+    rivals.dedup();
+    (winner, rivals)
+}
+
+fn contested_mac(mac: Mac, winner: Option<Claimant<'_>>, rivals: &[Claimant<'_>]) -> Problem {
+    let winner = winner.expect("a rival is there only beside a winner");
+    let message = format!(
+        "MAC {mac} is claimed by {winner} and by {}: it stays with {winner}; correct the others in SMD",
+        listed(rivals)
+    );
+    Problem::new(Reason::DuplicateMac, message).of_mac(mac).of_component(component_of(winner))
+}
+
+fn component_of(claimant: Claimant<'_>) -> Option<&Xname> {
+    match claimant {
+        Claimant::Component(id) => Some(id),
+        Claimant::Interface(_) => None,
+    }
+}
+
+/// Takes an address that several claim from all but one.
+pub fn settle_addresses(drafts: &mut [Draft<'_>], previous: Option<&Snapshot>, problems: &mut Vec<Problem>) {
+    let mut lost: HashSet<(u32, IpAddr)> = HashSet::new();
+    let mut contested: Vec<u32> = Vec::new();
+    let entries = entries(drafts);
+    for same in entries.chunk_by(|a, b| a.address == b.address).filter(|same| same.len() > 1) {
+        let (winner, rivals) = settle(same.iter().map(|entry| entry.claim(drafts, previous)).collect());
+        let Some(winner) = winner.filter(|_| !rivals.is_empty()) else { continue };
+        problems.push(contested_address(same[0].address, winner, &rivals));
+        contested.extend(same.iter().map(|entry| entry.draft));
+        let losers = same.iter().filter(|entry| entry.claimant(drafts) != winner);
+        lost.extend(losers.map(|entry| (entry.draft, entry.address)));
+    }
+    contested.sort_unstable();
+    contested.dedup();
+    for position in contested {
+        let draft = &mut drafts[position as usize];
+        draft.contested = true;
+        draft.addresses.retain(|held| !lost.contains(&(position, held.address)));
+    }
+}
+
+/// Where an address stands.
+struct Entry {
+    address: IpAddr,
+    draft: u32,
+    place: u32,
+}
+
+fn entries(drafts: &[Draft<'_>]) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(drafts.len());
+    for (held, draft) in drafts.iter().map(|draft| &draft.addresses).zip(0..) {
+        entries.extend(held.iter().zip(0..).map(|(held, place)| Entry { address: held.address, draft, place }));
+    }
+    entries.sort_unstable_by_key(|entry| (entry.address, entry.draft));
+    entries
+}
+
+impl Entry {
+    fn claimant<'a>(&self, drafts: &[Draft<'a>]) -> Claimant<'a> {
+        let draft = &drafts[self.draft as usize];
+        Claimant::new(draft.component_id, draft.mac)
+    }
+
+    fn claim<'a>(&self, drafts: &[Draft<'a>], previous: Option<&Snapshot>) -> Claim<'a> {
+        let holder = previous.and_then(|previous| previous.by_address(self.address).next());
+        let holder = holder.map(|interface| Claimant::new(interface.component_id.as_ref(), interface.mac));
+        let draft = &drafts[self.draft as usize];
+        let claimant = self.claimant(drafts);
+        Claim {
+            missing: draft.owner.is_none(),
+            not_holder: holder.is_none_or(|holder| holder != claimant),
+            age: age(draft.addresses[self.place as usize].last_update),
+            claimant,
+        }
+    }
+}
+
+fn contested_address(address: IpAddr, winner: Claimant<'_>, rivals: &[Claimant<'_>]) -> Problem {
+    let message = format!(
+        "address {address} is claimed by {winner} and by {}: it stays with {winner}; correct the others in SMD",
+        listed(rivals)
+    );
+    Problem::new(Reason::DuplicateAddress, message).of_address(address).of_component(component_of(winner))
+}
+
+/// The first few, and how many more.
+pub fn listed(claimants: &[impl fmt::Display]) -> String {
+    let mut text: Vec<String> = claimants.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    if claimants.len() > MAX_NAMED {
+        text.push(format!("{} more", claimants.len() - MAX_NAMED));
+    }
+    text.join(", ")
+}

@@ -1,0 +1,137 @@
+//! Serials: which zone's records changed.
+
+use super::{
+    Component, Entry, Interface,
+    digest::{Canonical, Digest},
+};
+use crate::naming::Zone;
+use jiff::Timestamp;
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr},
+};
+use values::Name;
+
+/// A zone and its serial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneSerial {
+    /// Its apex.
+    pub name: Name,
+    /// Grows when a record of the zone changes.
+    pub serial: u32,
+    /// Hash of its records.
+    records: Digest,
+}
+
+/// All zones; a serial that moves becomes max(previous + 1, Unix seconds), as does a new one.
+pub fn serials(
+    zones: &[Zone],
+    interfaces: &[Entry<Interface>],
+    components: &[Entry<Component>],
+    previous: &[ZoneSerial],
+    now: Timestamp,
+) -> Vec<ZoneSerial> {
+    let seconds = u32::try_from(now.as_second()).unwrap_or(0);
+    let before: HashMap<&Name, &ZoneSerial> = previous.iter().map(|zone| (&zone.name, zone)).collect();
+    let digests = digests(zones, interfaces, components);
+    let serial = |(zone, records): (&Zone, Digest)| match before.get(&zone.name) {
+        Some(before) if before.records == records => (*before).clone(),
+        before => {
+            let next = before.map_or(0, |before| before.serial.saturating_add(1));
+            ZoneSerial { name: zone.name.clone(), serial: next.max(seconds), records }
+        }
+    };
+    zones.iter().zip(digests).map(serial).collect()
+}
+
+fn digests(zones: &[Zone], interfaces: &[Entry<Interface>], components: &[Entry<Component>]) -> Vec<Digest> {
+    let mut sums = Sums::new(zones);
+    for address in interfaces.iter().flat_map(|entry| &entry.item.addresses) {
+        let mut data = [0; 17];
+        match address.address {
+            IpAddr::V4(v4) => data[..4].copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => data[..16].copy_from_slice(&v6.octets()),
+        }
+        data[16] = if address.address.is_ipv4() { 4 } else { 6 };
+        for name in &address.names {
+            sums.add(name.as_str(), &data);
+        }
+        if let Some(canonical) = address.names.first() {
+            sums.add_reverse(address.address, canonical);
+        }
+    }
+    // That a name exists, with or without addresses.
+    for name in components.iter().flat_map(|entry| &entry.item.names) {
+        sums.add(name.as_str(), &[]);
+    }
+    sums.digests
+}
+
+struct Sums<'a> {
+    zones: HashMap<&'a str, usize>,
+    has_reverse: bool,
+    digests: Vec<Digest>,
+    canonical: Canonical,
+    reverse: String,
+}
+
+impl<'a> Sums<'a> {
+    fn new(zones: &'a [Zone]) -> Sums<'a> {
+        Sums {
+            zones: zones.iter().map(|zone| zone.name.as_str()).zip(0..).collect(),
+            has_reverse: zones.iter().any(|zone| crate::naming::is_reverse(&zone.name)),
+            digests: vec![Digest::default(); zones.len()],
+            canonical: Canonical::default(),
+            reverse: String::new(),
+        }
+    }
+
+    fn add(&mut self, name: &str, data: &[u8]) {
+        if let Some(zone) = self.zone_of(name) {
+            self.digests[zone] = self.digests[zone] + self.canonical.record(name, data);
+        }
+    }
+
+    fn add_reverse(&mut self, address: IpAddr, canonical: &Name) {
+        if self.has_reverse {
+            let mut reverse = std::mem::take(&mut self.reverse);
+            write_reverse(&mut reverse, address);
+            self.add(&reverse, canonical.as_str().as_bytes());
+            self.reverse = reverse;
+        }
+    }
+
+    /// The one with the longest apex.
+    fn zone_of(&self, name: &str) -> Option<usize> {
+        let mut candidate = Some(name);
+        while let Some(apex) = candidate {
+            if let Some(&zone) = self.zones.get(apex) {
+                return Some(zone);
+            }
+            candidate = apex.split_once('.').map(|(_, parent)| parent);
+        }
+        None
+    }
+}
+
+/// RFC 1035 §3.5, RFC 3596 §2.5.
+fn write_reverse(text: &mut String, address: IpAddr) {
+    text.clear();
+    let written = match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            write!(text, "{}.in-addr.arpa", Ipv4Addr::new(d, c, b, a))
+        }
+        IpAddr::V6(v6) => {
+            for byte in v6.octets().iter().rev() {
+                let digits = [byte & 15, byte >> 4].map(|nibble| char::from_digit(nibble.into(), 16));
+                for digit in digits.into_iter().flatten() {
+                    text.extend([digit, '.']);
+                }
+            }
+            text.write_str("ip6.arpa")
+        }
+    };
+    debug_assert!(written.is_ok(), "writing to a String never fails");
+}
