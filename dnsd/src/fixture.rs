@@ -102,8 +102,9 @@ pub fn query(text: &str) -> Vec<u8> {
     let mut message = Message::query();
     message.metadata.id = 0x1234;
     message.metadata.op_code = OpCode::Query;
-    let kind = RecordType::from_str(kind).unwrap();
-    message.add_query(hickory_proto::op::Query::query(Name::from_str(name).unwrap(), kind));
+    let kind = RecordType::from_str(kind).unwrap_or(RecordType::IXFR);
+    // Not `from_str`: it makes everything lower case.
+    message.add_query(hickory_proto::op::Query::query(Name::from_ascii(name).unwrap(), kind));
     message.to_vec().unwrap()
 }
 
