@@ -1,5 +1,162 @@
-//! smd-cache
+//! The service between SMD and the daemons: one indexed, named snapshot of SMD's inventory, served over gRPC.
+//!
+//! ```text
+//!   SMD ─▶ smd ─▶ refresh ─▶ records ─▶ snapshot (named by naming) ─▶ state ─┬▶ service: look-ups, lists, status
+//!         REST    one owner   what is    immutable, one a generation  swapped ├▶ watch: replicas
+//!                             believed                                        └▶ metrics, /ready, /targets
+//! ```
 
+pub mod config;
+pub mod listen;
+pub mod metrics;
 pub mod naming;
 pub mod records;
+pub mod refresh;
+pub mod service;
+pub mod smd;
 pub mod snapshot;
+pub mod state;
+pub mod status;
+pub mod watch;
+
+use anyhow::Context;
+use axum::{Json, Router, routing::get};
+use config::Settings;
+use daemon::Running;
+use listen::Listeners;
+use metrics::Metrics;
+use proto::v1::smd_cache_server::SERVICE_NAME;
+use refresh::{Owner, Refresher};
+use serde::Serialize;
+use service::Service;
+use state::State;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::timeout;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+/// Open Watches and calls get this long to end after SIGTERM; lib/daemon's own limit is 8 s.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The whole program: serves until it is told to stop.
+pub async fn serve(running: Running) -> anyhow::Result<()> {
+    let settings = Settings::of(&running.config);
+    Program::start(running, settings).await?.run().await
+}
+
+/// smd-cache with its sockets bound and nothing served yet.
+pub struct Program {
+    running: Running,
+    owner: Owner,
+    service: Service,
+    listeners: Listeners,
+    addresses: Vec<SocketAddr>,
+    admin: SocketAddr,
+}
+
+impl Program {
+    /// Binds everything and starts admin HTTP.
+    pub async fn start(mut running: Running, settings: Settings) -> anyhow::Result<Program> {
+        let state = Arc::new(State::new(settings.stale_after));
+        let metrics = Metrics::register(&mut running.registry, &state);
+        let listeners = Listeners::bind(&settings.listen, &settings.socket).await?;
+        let checked = state.clone();
+        running.readiness.add("SMD", move || status::readiness(&checked));
+        let admin = running.admin(settings.admin, targets(state.clone())).await?;
+        let (refresher, asks) = Refresher::new();
+        let service = Service::new(state.clone(), refresher, metrics.clone(), running.shutdown.clone());
+        let owner = Owner::new(settings, state, metrics, asks, running.reload.clone())?;
+        let addresses = listeners.addresses();
+        tracing::info!(tcp = ?addresses, unix = ?listeners.socket(), "gRPC is listening");
+        Ok(Program { running, owner, service, listeners, addresses, admin })
+    }
+
+    /// Where gRPC is served over TCP.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The Unix socket.
+    pub fn socket(&self) -> Option<PathBuf> {
+        self.listeners.socket().map(Path::to_owned)
+    }
+
+    /// Where admin HTTP is.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// What is known.
+    pub fn state(&self) -> Arc<State> {
+        self.service.state.clone()
+    }
+
+    /// Serves until it is told to stop, then drains. A listener or the owner that ends before that is an error.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let shutdown = self.running.shutdown.clone();
+        let tasks = self.service.tasks.clone();
+        let state = self.state();
+        let health = HealthReporter::new();
+        set_health(&health, ServingStatus::NotServing).await;
+        let pulse = self.running.pulse("reading SMD");
+        let owner = tokio::spawn(self.owner.run(move || pulse.beat(), shutdown.clone()));
+        let reporter = health.clone();
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(report_health(state, reporter)));
+        let server = self.listeners.serve(self.service, health, shutdown.clone());
+        tokio::pin!(server);
+        let ended = tokio::select! {
+            ended = &mut server => ended,
+            ended = owner => {
+                let ended = ended.context("the task that reads SMD died");
+                match shutdown.is_cancelled() {
+                    true => timeout(DRAIN, server).await.unwrap_or_else(|_| {
+                        tracing::warn!("calls were still open after {DRAIN:?}: they are cut off");
+                        Ok(())
+                    }),
+                    false => ended.and_then(|()| anyhow::bail!("the task that reads SMD ended")),
+                }
+            }
+        };
+        shutdown.cancel();
+        tasks.close();
+        let _ = timeout(DRAIN, tasks.wait()).await;
+        ended
+    }
+}
+
+/// Serving as soon as look-ups can be answered, and from then on: stale answers are answers.
+async fn report_health(state: Arc<State>, health: HealthReporter) {
+    let mut published = state.published();
+    while state.view().snapshot.is_none() {
+        if published.changed().await.is_err() {
+            return;
+        }
+    }
+    set_health(&health, ServingStatus::Serving).await;
+}
+
+async fn set_health(health: &HealthReporter, status: ServingStatus) {
+    for service in ["", SERVICE_NAME] {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// Prometheus' HTTP service discovery: the admin HTTP of every program that watches.
+#[derive(Debug, Serialize)]
+struct Target {
+    targets: Vec<SocketAddr>,
+    labels: Labels,
+}
+
+/// None: what a client says of itself is not to become a label.
+#[derive(Debug, Serialize)]
+struct Labels {}
+
+fn targets(state: Arc<State>) -> Router {
+    let page = async move || Json([Target { targets: state.clients.targets(), labels: Labels {} }]);
+    Router::new().route("/targets", get(page))
+}

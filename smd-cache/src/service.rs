@@ -1,0 +1,238 @@
+//! `smdcache.v1.SmdCache`: text in, look up in the picture of this moment, messages out. No call waits for SMD but Refresh.
+
+use crate::{
+    metrics::{LookupOutcome, Metrics, Rpc},
+    refresh::{AskError, Refresher},
+    snapshot::{Bearer, Interface, Snapshot},
+    state::{State, View},
+    status,
+    watch::{self, Session},
+};
+use futures::{Stream, StreamExt, stream};
+use proto::v1::{self, LookupReply, Outcome, smd_cache_server::SmdCache};
+use std::{
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Request, Response, Status};
+use values::{Mac, Name, Xname};
+
+/// Lists that are being sent at the same time: they hold a picture for as long as their reader takes. A guess.
+const MAX_LISTS: usize = 32;
+
+type Reply = Result<Response<LookupReply>, Status>;
+type Listing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Answers over gRPC. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// What is known.
+    pub state: Arc<State>,
+    /// Who reads.
+    pub refresher: Refresher,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Owns the tasks of Watches.
+    pub tasks: TaskTracker,
+    /// Ends Watches.
+    pub shutdown: CancellationToken,
+    lists: Arc<Semaphore>,
+}
+
+impl Service {
+    /// Answers from `state`.
+    pub fn new(
+        state: Arc<State>,
+        refresher: Refresher,
+        metrics: Metrics,
+        shutdown: CancellationToken,
+    ) -> Service {
+        let lists = Arc::new(Semaphore::new(MAX_LISTS));
+        Service { state, refresher, metrics, tasks: TaskTracker::new(), shutdown, lists }
+    }
+
+    /// Parses the key, finds it, says how good the answer is, counts.
+    fn look_up<K>(
+        &self,
+        rpc: Rpc,
+        key: Result<K, impl ToString>,
+        find: impl FnOnce(&Snapshot, &K) -> Option<LookupReply>,
+        not_held: impl FnOnce(&State, &View) -> Outcome,
+    ) -> Reply {
+        let key = key.map_err(|error| {
+            self.metrics.lookup(rpc, LookupOutcome::Invalid);
+            Status::invalid_argument(error.to_string())
+        })?;
+        let view = self.state.view();
+        let found = view.snapshot.as_ref().and_then(|snapshot| find(snapshot, &key));
+        let outcome = if found.is_some() { Outcome::Found } else { not_held(&self.state, &view) };
+        self.metrics.lookup(rpc, counted(outcome));
+        let freshness = Some(self.state.freshness(&view));
+        Ok(Response::new(LookupReply { outcome: outcome.into(), freshness, ..found.unwrap_or_default() }))
+    }
+
+    /// The picture, for lists; there is no outcome in which a list could say that there is none.
+    fn picture(&self) -> Result<(Arc<View>, Arc<Snapshot>, OwnedSemaphorePermit), Status> {
+        let view = self.state.view();
+        let snapshot = view.snapshot.clone().ok_or_else(|| Status::unavailable("SMD was not read yet"))?;
+        let place = self.lists.clone().try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!("{MAX_LISTS} lists are being sent already; try again"))
+        })?;
+        Ok((view, snapshot, place))
+    }
+}
+
+#[tonic::async_trait]
+impl SmdCache for Service {
+    type ListInterfacesStream = Listing<v1::Interface>;
+    type ListProblemsStream = Listing<v1::Problem>;
+    type WatchStream = watch::Events;
+
+    async fn lookup_mac(&self, request: Request<v1::LookupMacRequest>) -> Reply {
+        let key = request.get_ref().mac.parse::<Mac>();
+        self.look_up(
+            Rpc::Mac,
+            key,
+            |snapshot, mac| found_interfaces(snapshot, snapshot.interface(*mac)),
+            mac_not_held,
+        )
+    }
+
+    async fn lookup_address(&self, request: Request<v1::LookupAddressRequest>) -> Reply {
+        let key = parse_address(&request.get_ref().address);
+        let find =
+            |snapshot: &Snapshot, address: &IpAddr| found_interfaces(snapshot, snapshot.by_address(*address));
+        self.look_up(Rpc::Address, key, find, not_held)
+    }
+
+    async fn lookup_name(&self, request: Request<v1::LookupNameRequest>) -> Reply {
+        let key = request.get_ref().name.parse::<Name>();
+        self.look_up(Rpc::Name, key, found_name, not_held)
+    }
+
+    async fn lookup_component(&self, request: Request<v1::LookupComponentRequest>) -> Reply {
+        let key = request.get_ref().id.parse::<Xname>();
+        self.look_up(Rpc::Component, key, found_component, not_held)
+    }
+
+    async fn list_interfaces(
+        &self,
+        _: Request<v1::ListInterfacesRequest>,
+    ) -> Result<Response<Self::ListInterfacesStream>, Status> {
+        let (_, snapshot, place) = self.picture()?;
+        let interfaces: Vec<_> = snapshot.interfaces().cloned().collect();
+        let listing = stream::iter(interfaces).map(move |interface| {
+            let _held_until_the_end = &place;
+            Ok(snapshot.with_component(&interface))
+        });
+        Ok(Response::new(listing.boxed()))
+    }
+
+    async fn list_problems(
+        &self,
+        _: Request<v1::ListProblemsRequest>,
+    ) -> Result<Response<Self::ListProblemsStream>, Status> {
+        let (view, _, place) = self.picture()?;
+        let listing = stream::iter(0..view.problems.len()).map(move |number| {
+            let _held_until_the_end = &place;
+            Ok((&view.problems[number]).into())
+        });
+        Ok(Response::new(listing.boxed()))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let host = request.remote_addr().as_ref().map(SocketAddr::ip);
+        let request = request.into_inner();
+        let port = u16::try_from(request.admin_port)
+            .map_err(|_| Status::invalid_argument(format!("admin_port {} is no port", request.admin_port)))?;
+        let client = self
+            .state
+            .clients
+            .register(&request.client_name, &request.client_version, host, port)
+            .map_err(|full| Status::resource_exhausted(full.to_string()))?;
+        tracing::debug!(client = client.name(), ?host, "a Watch begins");
+        let session = Session::new(request, &self.state);
+        let cut = self.metrics.watchers_cut.clone();
+        let (task, events) = watch::task(session, self.state.clone(), client, cut, self.shutdown.clone());
+        self.tasks.spawn(task);
+        Ok(Response::new(events))
+    }
+
+    async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::Status>, Status> {
+        Ok(Response::new(status::status(&self.state)))
+    }
+
+    async fn refresh(
+        &self,
+        request: Request<v1::RefreshRequest>,
+    ) -> Result<Response<v1::RefreshReply>, Status> {
+        if request.get_ref().force {
+            return Err(Status::unimplemented(
+                "force is not served yet: nothing is held back that it could override",
+            ));
+        }
+        match self.refresher.refresh().await {
+            Ok(freshness) => Ok(Response::new(v1::RefreshReply { freshness: Some(freshness) })),
+            Err(error @ AskError::TooMany) => Err(Status::resource_exhausted(error.to_string())),
+            Err(error) => Err(Status::unavailable(error.to_string())),
+        }
+    }
+
+    async fn explain(&self, _: Request<v1::ExplainRequest>) -> Result<Response<v1::ExplainReply>, Status> {
+        Err(Status::unimplemented("Explain is not served yet"))
+    }
+}
+
+fn parse_address(text: &str) -> Result<IpAddr, String> {
+    text.trim().parse().map_err(|_| {
+        let shown: String = text.chars().take(64).collect();
+        format!("'{shown}' is not an address such as 172.16.0.1 or fd00:16::1")
+    })
+}
+
+fn found_interfaces<'a>(
+    snapshot: &Snapshot,
+    interfaces: impl IntoIterator<Item = &'a Arc<Interface>>,
+) -> Option<LookupReply> {
+    let interfaces: Vec<_> = interfaces.into_iter().map(|held| snapshot.with_component(held)).collect();
+    (!interfaces.is_empty()).then(|| LookupReply { interfaces, ..LookupReply::default() })
+}
+
+fn found_name(snapshot: &Snapshot, name: &Name) -> Option<LookupReply> {
+    match snapshot.by_name(name) {
+        Bearer::Nobody => None,
+        Bearer::Parent => Some(LookupReply { empty_non_terminal: true, ..LookupReply::default() }),
+        Bearer::Component(component, interfaces) => {
+            let alone = interfaces.is_empty().then(|| (&**component).into());
+            let found = found_interfaces(snapshot, interfaces).unwrap_or_default();
+            Some(LookupReply { components: alone.into_iter().collect(), ..found })
+        }
+    }
+}
+
+fn found_component(snapshot: &Snapshot, id: &Xname) -> Option<LookupReply> {
+    let component = snapshot.component(id)?;
+    let interfaces = found_interfaces(snapshot, snapshot.interfaces_of(id)).unwrap_or_default();
+    Some(LookupReply { components: vec![(&**component).into()], ..interfaces })
+}
+
+/// A MAC may have been added a moment ago: only a recent read can say that SMD does not have it.
+fn mac_not_held(state: &State, view: &View) -> Outcome {
+    if state.is_stale(view) { Outcome::Unavailable } else { Outcome::Unknown }
+}
+
+/// Names and addresses: any whole read will do, the answer says how old it is.
+fn not_held(_: &State, view: &View) -> Outcome {
+    if view.snapshot.is_none() { Outcome::Unavailable } else { Outcome::Unknown }
+}
+
+fn counted(outcome: Outcome) -> LookupOutcome {
+    match outcome {
+        Outcome::Found => LookupOutcome::Found,
+        Outcome::Unknown => LookupOutcome::Unknown,
+        Outcome::Unavailable | Outcome::Unspecified => LookupOutcome::Unavailable,
+    }
+}

@@ -1,0 +1,370 @@
+//! SMD's REST API: asks, checks what comes back, and hands on whole bodies.
+//!
+//! A body is believed only with status 200, content type JSON and within `max_body`; what is in it is for `records` to
+//! say. Nothing is tried twice here (but for a token that was replaced): `refresh` repeats a read that failed, so there is
+//! one place that knows how often SMD is asked. No HTTP proxy is used and no redirect followed: SMD is a neighbour.
+
+mod groups;
+mod resolver;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use groups::Groups;
+
+use crate::records::BadBody;
+use anyhow::Context;
+use bytes::{Bytes, BytesMut};
+use reqwest::{Response, StatusCode, Url, header};
+use std::{error::Error, fmt, fs, path::PathBuf, sync::Arc, time::Duration};
+use token::Token;
+use values::Xname;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// SMD is a few milliseconds away; a guess that allows for two lost SYNs (1 s and 2 s after the first).
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_500);
+
+/// Silence that ends a read. With its database gone SMD answers within 1.5 s; a guess at three times that.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One answer, from the request to the last byte: 100,000 interfaces take 0.3 s; a guess that leaves room for 10 Mbit/s.
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of an error's body is looked at: SMD's own are below 200 bytes.
+const MAX_DETAIL: usize = 512;
+
+/// SMD answers requests of 160 kB and refuses those of 1 MB (431); an xname has at most 63 bytes, mostly 14.
+pub const IDS_IN_ONE_REQUEST: usize = 1_000;
+
+/// Below the service; sites write it into their URLs or not.
+const BASE_PATH: &str = "hsm/v2";
+
+/// How SMD is reached.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// With or without `/hsm/v2`.
+    pub url: String,
+    /// Trusted besides the system's authorities.
+    pub ca_cert: Option<PathBuf>,
+    /// Certificate and key, PEM.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Bearer token.
+    pub token_file: Option<PathBuf>,
+    /// Largest body that is believed, in bytes.
+    pub max_body: u64,
+}
+
+/// What is read; also a metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// `Inventory/EthernetInterfaces`
+    Interfaces,
+    /// `State/Components`
+    Components,
+    /// `groups`, only where a rule matches on groups: it is the one that wants a token.
+    Groups,
+}
+
+impl Source {
+    /// Every source, in the order of reading.
+    pub const ALL: [Source; 3] = [Source::Interfaces, Source::Components, Source::Groups];
+
+    /// `interfaces`, `components`, `groups`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Source::Interfaces => "interfaces",
+            Source::Components => "components",
+            Source::Groups => "groups",
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Source::Interfaces => "Inventory/EthernetInterfaces",
+            Source::Components => "State/Components",
+            Source::Groups => "groups",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// Why nothing was learnt from a read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No connection, or it ended before the answer began.
+    #[error("SMD cannot be reached: {0}")]
+    Unreachable(String),
+    /// Connected, but too slow.
+    #[error("SMD did not answer in time: {0}")]
+    TimedOut(String),
+    /// Anything but 200.
+    #[error("SMD answered {status}: {detail}")]
+    Status {
+        /// HTTP status.
+        status: StatusCode,
+        /// What the body says.
+        detail: String,
+    },
+    /// 200, but a login page, a problem report ...
+    #[error("SMD answered with content type '{0}' instead of application/json")]
+    ContentType(String),
+    /// Bigger than `max_body`.
+    #[error("SMD's answer is longer than the {0} bytes that max_body allows")]
+    TooLarge(u64),
+    /// It ended early.
+    #[error("SMD's answer broke off: {0}")]
+    Interrupted(String),
+    /// Not JSON, or not of the shape.
+    #[error("SMD's answer cannot be used: {0}")]
+    Malformed(#[from] BadBody),
+    /// The same of groups.
+    #[error("SMD's answer cannot be used: {0}")]
+    BadGroups(#[from] serde_json::Error),
+    /// A filter was asked for and not obeyed: SMD ignores what it does not know.
+    #[error("SMD answered with '{0}', which was not asked for")]
+    NotAsked(String),
+    /// Ours: decoding or building ended in a panic.
+    #[error("this program failed to use the answer (a bug): {0}")]
+    Bug(String),
+}
+
+impl ReadError {
+    /// Every label, and that of success, for metrics that start at zero.
+    pub const OUTCOMES: [&str; 10] = [
+        "ok",
+        "unreachable",
+        "timed_out",
+        "status",
+        "content_type",
+        "too_large",
+        "interrupted",
+        "malformed",
+        "not_asked",
+        "bug",
+    ];
+
+    /// The metric label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            ReadError::Unreachable(_) => "unreachable",
+            ReadError::TimedOut(_) => "timed_out",
+            ReadError::Status { .. } => "status",
+            ReadError::ContentType(_) => "content_type",
+            ReadError::TooLarge(_) => "too_large",
+            ReadError::Interrupted(_) => "interrupted",
+            ReadError::Malformed(_) | ReadError::BadGroups(_) => "malformed",
+            ReadError::NotAsked(_) => "not_asked",
+            ReadError::Bug(_) => "bug",
+        }
+    }
+}
+
+/// What the body of [`Source::Groups`] says.
+pub fn decode_groups(body: &Body) -> Result<Groups, ReadError> {
+    Ok(groups::decode(&body.bytes)?)
+}
+
+/// A body that arrived whole.
+#[derive(Debug, Clone)]
+pub struct Body {
+    /// As it came.
+    pub bytes: Bytes,
+    /// Equal bodies have equal ones.
+    pub hash: u128,
+}
+
+/// Asks SMD. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<Arc<Token>>,
+    max_body: u64,
+}
+
+impl Client {
+    /// Reads the certificates; says nothing about whether SMD is there.
+    pub fn new(settings: &Settings) -> anyhow::Result<Client> {
+        Ok(Client {
+            http: http_client(settings)?,
+            base: base_url(&settings.url)?,
+            token: settings.token_file.clone().map(|file| Arc::new(Token::new(file))),
+            max_body: settings.max_body,
+        })
+    }
+
+    /// Everything of a source.
+    pub async fn whole(&self, source: Source) -> Result<Body, ReadError> {
+        self.ask(source, &[]).await
+    }
+
+    /// Some components.
+    pub async fn components(&self, ids: &[Xname]) -> Result<Body, ReadError> {
+        let query: Vec<_> = ids.iter().map(|id| ("id", id.as_str())).collect();
+        self.ask(Source::Components, &query).await
+    }
+
+    /// What is wrong with the token file, if anything: reads go on without.
+    pub fn token_problem(&self) -> Option<String> {
+        self.token.as_ref().and_then(|token| token.problem())
+    }
+
+    /// Host and port, for people; never what else the URL holds.
+    pub fn host(&self) -> String {
+        let port = self.base.port_or_known_default().map(|port| format!(":{port}"));
+        format!("{}{}", self.base.host_str().unwrap_or_default(), port.unwrap_or_default())
+    }
+
+    async fn ask(&self, source: Source, query: &[(&str, &str)]) -> Result<Body, ReadError> {
+        let mut answer = self.send(source, query, false).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED && self.token.is_some() {
+            answer = self.send(source, query, true).await?;
+        }
+        if answer.status() != StatusCode::OK {
+            let status = answer.status();
+            return Err(ReadError::Status { status, detail: detail(answer).await });
+        }
+        check_content_type(&answer)?;
+        self.body(answer).await
+    }
+
+    async fn send(
+        &self,
+        source: Source,
+        query: &[(&str, &str)],
+        token_again: bool,
+    ) -> Result<Response, ReadError> {
+        let url = self.base.join(source.path()).expect("the paths of sources are relative URLs");
+        let mut request = self.http.get(url).query(query).header(header::ACCEPT, "application/json");
+        if let Some(token) = &self.token
+            && let Some(value) = token.header(token_again).await
+        {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        request.send().await.map_err(not_answered)
+    }
+
+    async fn body(&self, mut answer: Response) -> Result<Body, ReadError> {
+        let announced = answer.content_length().unwrap_or(0);
+        if announced > self.max_body {
+            return Err(ReadError::TooLarge(self.max_body));
+        }
+        let mut bytes = BytesMut::with_capacity(announced as usize);
+        while let Some(chunk) = answer.chunk().await.map_err(broken_off)? {
+            if (bytes.len() + chunk.len()) as u64 > self.max_body {
+                return Err(ReadError::TooLarge(self.max_body));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let bytes = bytes.freeze();
+        Ok(Body { hash: xxh3_128(&bytes), bytes })
+    }
+}
+
+fn http_client(settings: &Settings) -> anyhow::Result<reqwest::Client> {
+    // Fails when it is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("smd-cache/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(resolver::Remembering::default())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(IDLE_TIMEOUT)
+        .timeout(WHOLE_TIMEOUT);
+    if let Some(file) = &settings.ca_cert {
+        let certificates = reqwest::Certificate::from_pem_bundle(&read(file)?)
+            .with_context(|| format!("smd_cache.smd.ca_cert: {} is no PEM file", file.display()))?;
+        builder = builder.tls_certs_merge(certificates);
+    } else if settings.url.starts_with("http:") {
+        // Else a machine without any certificates could not even talk plain HTTP.
+        builder = builder.tls_certs_only([]);
+    }
+    if let Some((certificate, key)) = &settings.client {
+        let pem = [read(certificate)?, b"\n".to_vec(), read(key)?].concat();
+        let identity = reqwest::Identity::from_pem(&pem).with_context(|| {
+            format!(
+                "smd_cache.smd.client_cert: {} and {} are no PEM pair",
+                certificate.display(),
+                key.display()
+            )
+        })?;
+        builder = builder.identity(identity);
+    }
+    builder.build().context("smd_cache.smd: no HTTP client can be made of this")
+}
+
+fn read(file: &PathBuf) -> anyhow::Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("smd_cache.smd: {} cannot be read", file.display()))
+}
+
+/// The URL below which sources are, with a final slash.
+fn base_url(text: &str) -> anyhow::Result<Url> {
+    let site = text.trim_end_matches('/').trim_end_matches(BASE_PATH).trim_end_matches('/');
+    Url::parse(&format!("{site}/{BASE_PATH}/"))
+        .with_context(|| format!("smd_cache.smd.url: '{text}' is no URL"))
+}
+
+fn check_content_type(answer: &Response) -> Result<(), ReadError> {
+    let given = answer.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    let given = String::from_utf8_lossy(given);
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(ReadError::ContentType(printable(&given, MAX_DETAIL)))
+}
+
+/// What an error's body says, on one line.
+async fn detail(mut answer: Response) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < MAX_DETAIL
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        bytes.extend_from_slice(&chunk[..chunk.len().min(MAX_DETAIL - bytes.len())]);
+    }
+    let problem: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+    match problem.as_ref().and_then(|problem| problem["detail"].as_str()) {
+        Some(detail) => printable(detail, MAX_DETAIL),
+        None => printable(&String::from_utf8_lossy(&bytes), 120),
+    }
+}
+
+fn printable(text: &str, most: usize) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().filter(|c| !c.is_control()).take(most).collect()
+}
+
+fn not_answered(error: reqwest::Error) -> ReadError {
+    match error.is_timeout() {
+        true => ReadError::TimedOut(causes(error)),
+        false => ReadError::Unreachable(causes(error)),
+    }
+}
+
+fn broken_off(error: reqwest::Error) -> ReadError {
+    match error.is_timeout() {
+        true => ReadError::TimedOut(causes(error)),
+        false => ReadError::Interrupted(causes(error)),
+    }
+}
+
+/// The error and what lies below it; the URL, which may hold a password, is left out.
+fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(below) = cause {
+        let below_text = below.to_string();
+        if !text.contains(&below_text) {
+            text = format!("{text}: {below_text}");
+        }
+        cause = below.source();
+    }
+    text
+}

@@ -1,0 +1,195 @@
+//! What is known at this moment and how good it is: written by `refresh` alone, read by everyone without waiting.
+
+use crate::{
+    records::{Problem, Read},
+    smd::{ReadError, Source},
+    snapshot::{Snapshot, contract::timestamp},
+    watch::{Clients, History},
+};
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use proto::v1;
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
+
+/// Shared by everything that answers.
+#[derive(Debug)]
+pub struct State {
+    /// Random: generations of two processes cannot be compared.
+    pub instance: String,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// After this a whole read is old.
+    pub stale_after: Duration,
+    /// Changes that watchers can still be sent.
+    pub history: History,
+    /// Who watches.
+    pub clients: Clients,
+    view: ArcSwap<View>,
+    published: watch::Sender<()>,
+    reads_begun: AtomicU64,
+    sources: Mutex<[SourceStatus; Source::ALL.len()]>,
+    remarks: Mutex<Vec<String>>,
+}
+
+/// One picture and when it was taken; replaced whole.
+#[derive(Debug, Default)]
+pub struct View {
+    /// `None` until SMD was read whole.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// What is wrong with SMD's records, in a fixed order.
+    pub problems: Arc<Vec<Problem>>,
+    /// The last good read of any kind.
+    pub read: Option<Moment>,
+    /// The last good whole read.
+    pub whole: Option<Moment>,
+}
+
+/// The start of a read.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Its number and what the clock said.
+    pub read: Read,
+    /// The same on the clock that nobody sets: ages are measured on it.
+    pub begun: Instant,
+}
+
+/// How reading a source goes.
+#[derive(Debug, Clone, Default)]
+pub struct SourceStatus {
+    /// End of the last good read.
+    pub last_success: Option<Timestamp>,
+    /// End of the last one that failed.
+    pub last_failure: Option<Timestamp>,
+    /// Kept after a success.
+    pub last_error: String,
+    /// Since start.
+    pub successes: u64,
+    /// Since start.
+    pub failures: u64,
+    /// Since the last success.
+    pub failures_in_a_row: u64,
+}
+
+impl State {
+    /// Nothing is known.
+    pub fn new(stale_after: Duration) -> State {
+        State {
+            instance: format!("{:016x}", fastrand::u64(..)),
+            started_at: Timestamp::now(),
+            stale_after,
+            history: History::default(),
+            clients: Clients::default(),
+            view: ArcSwap::default(),
+            published: watch::Sender::new(()),
+            reads_begun: AtomicU64::new(0),
+            sources: Mutex::default(),
+            remarks: Mutex::default(),
+        }
+    }
+
+    /// The picture as it is now.
+    pub fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Wakes after each read that succeeded, whether or not it changed anything.
+    pub fn published(&self) -> watch::Receiver<()> {
+        self.published.subscribe()
+    }
+
+    /// How fresh a picture is at this moment.
+    pub fn freshness(&self, view: &View) -> v1::Freshness {
+        let at = |moment: &Moment| timestamp(moment.read.started_at);
+        v1::Freshness {
+            instance: self.instance.clone(),
+            generation: view.generation(),
+            read_at: view.read.as_ref().map(at),
+            whole_read_at: view.whole.as_ref().map(at),
+            stale: self.is_stale(view),
+            digest: view.snapshot.as_ref().map(|snapshot| snapshot.digest().to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// The last whole read is older than `stale_after`, or there was none.
+    pub fn is_stale(&self, view: &View) -> bool {
+        view.whole.is_none_or(|whole| whole.begun.elapsed() > self.stale_after)
+    }
+
+    /// Numbers a read that begins now.
+    pub fn begin_read(&self) -> Moment {
+        let sequence = self.reads_begun.fetch_add(1, Ordering::SeqCst) + 1;
+        Moment { read: Read { sequence, started_at: Timestamp::now() }, begun: Instant::now() }
+    }
+
+    /// The number of the read that began last. Those that begin later have greater ones.
+    pub fn reads_begun(&self) -> u64 {
+        self.reads_begun.load(Ordering::SeqCst)
+    }
+
+    /// Replaces the picture and wakes the watchers. Called by `refresh` alone.
+    pub fn publish(&self, view: View) {
+        let old = self.view();
+        let new = Arc::new(view);
+        if let (Some(before), Some(after)) = (&old.snapshot, &new.snapshot)
+            && before.generation() != after.generation()
+        {
+            // First the history, then the picture: who sees the new generation finds what led to it.
+            self.history.push(after.change_from(before), after, self.freshness(&new));
+        }
+        self.view.store(new);
+        self.published.send_replace(());
+    }
+
+    /// Notes how a read of a source ended.
+    pub fn note(&self, source: Source, outcome: Result<(), &ReadError>) {
+        let mut sources = self.sources_locked();
+        let status = &mut sources[source as usize];
+        let now = Some(Timestamp::now());
+        match outcome {
+            Ok(()) => {
+                status.last_success = now;
+                status.successes += 1;
+                status.failures_in_a_row = 0;
+            }
+            Err(error) => {
+                status.last_failure = now;
+                status.last_error = error.to_string();
+                status.failures += 1;
+                status.failures_in_a_row += 1;
+            }
+        }
+    }
+
+    /// How reading each source goes, in the order of [`Source::ALL`].
+    pub fn sources(&self) -> [SourceStatus; Source::ALL.len()] {
+        self.sources_locked().clone()
+    }
+
+    /// Sentences for `GetStatus` that only `refresh` can know.
+    pub fn set_remarks(&self, remarks: Vec<String>) {
+        *self.remarks.lock().unwrap_or_else(PoisonError::into_inner) = remarks;
+    }
+
+    /// See [`State::set_remarks`].
+    pub fn remarks(&self) -> Vec<String> {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn sources_locked(&self) -> MutexGuard<'_, [SourceStatus; Source::ALL.len()]> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl View {
+    /// 0: nothing is known.
+    pub fn generation(&self) -> u64 {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.generation())
+    }
+}

@@ -1,0 +1,112 @@
+//! The last changes, kept once for all watchers: a watcher is a place in here.
+
+use crate::snapshot::{Change, Snapshot};
+use proto::v1;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// At one change a second, five minutes: a daemon that restarts is back long before. A guess.
+const MAX_CHANGES: usize = 300;
+
+/// Records in all kept changes together: interface and component of ten thousand nodes, some 20 MB. A guess.
+const MAX_RECORDS: usize = 20_000;
+
+/// The changes that are still held, without gaps.
+#[derive(Debug, Default)]
+pub struct History(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    changes: VecDeque<Arc<Published>>,
+    records: usize,
+}
+
+#[derive(Debug)]
+struct Published {
+    generation: u64,
+    change: Change,
+    zones: Vec<v1::Zone>,
+    freshness: v1::Freshness,
+}
+
+/// What follows a generation.
+#[derive(Debug)]
+pub enum Next {
+    /// Nothing: it is the last one.
+    None,
+    /// The generation that the change leads to, and the change.
+    Change(u64, v1::Change),
+    /// Something that is no longer held.
+    Gone,
+}
+
+impl History {
+    /// The change that leads to `snapshot`, from the generation that was pushed last.
+    pub fn push(&self, change: Change, snapshot: &Snapshot, freshness: v1::Freshness) {
+        let zones = snapshot.zones().iter().map(v1::Zone::from).collect();
+        let published = Published { generation: snapshot.generation(), change, zones, freshness };
+        let mut kept = self.kept();
+        if kept.changes.back().is_some_and(|last| last.generation + 1 != published.generation) {
+            *kept = Kept::default();
+        }
+        kept.records += published.records();
+        kept.changes.push_back(Arc::new(published));
+        // The newest stays, however big: those who follow closely must get it.
+        while kept.changes.len() > MAX_CHANGES || (kept.records > MAX_RECORDS && kept.changes.len() > 1) {
+            if let Some(oldest) = kept.changes.pop_front() {
+                kept.records -= oldest.records();
+            }
+        }
+    }
+
+    /// The change that follows `generation`.
+    pub fn after(&self, generation: u64) -> Next {
+        // The message is made after the lock is gone.
+        let found = {
+            let kept = self.kept();
+            match kept.changes.back() {
+                Some(last) if last.generation > generation => {
+                    kept.changes.iter().find(|change| change.generation == generation + 1).cloned()
+                }
+                _ => return Next::None,
+            }
+        };
+        found.map_or(Next::Gone, |published| Next::Change(published.generation, published.message()))
+    }
+
+    /// How many records were put or removed after `from` up to `to`; `None`: not all of that is held.
+    pub fn records_after(&self, from: u64, to: u64) -> Option<usize> {
+        if from == to {
+            return Some(0);
+        }
+        let kept = self.kept();
+        let missed = kept.changes.iter().filter(|change| (from + 1..=to).contains(&change.generation));
+        let (count, records) =
+            missed.fold((0, 0), |(count, records), change| (count + 1, records + change.records()));
+        (count == to.saturating_sub(from)).then_some(records)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Published {
+    fn records(&self) -> usize {
+        let Change { put_interfaces, removed_macs, put_components, removed_ids } = &self.change;
+        put_interfaces.len() + removed_macs.len() + put_components.len() + removed_ids.len()
+    }
+
+    fn message(&self) -> v1::Change {
+        v1::Change {
+            freshness: Some(self.freshness.clone()),
+            put_interfaces: self.change.put_interfaces.iter().map(|item| (&**item).into()).collect(),
+            removed_macs: self.change.removed_macs.iter().map(ToString::to_string).collect(),
+            put_components: self.change.put_components.iter().map(|item| (&**item).into()).collect(),
+            removed_ids: self.change.removed_ids.iter().map(ToString::to_string).collect(),
+            zones: self.zones.clone(),
+        }
+    }
+}
