@@ -1,24 +1,21 @@
-//! The shell: sockets, the inventory, counters, reload and the end. What to answer is decided in `decide`.
+//! The shell: start, sockets, reload and the end. `service` puts wire, inventory and decision together; `udp` and `tcp` carry
+//! bytes to it and back.
 
+mod service;
 mod tcp;
 mod udp;
 
+pub use service::{Outcome, Service};
 pub use tcp::{Connections, converse};
 pub use udp::Waiting;
 
-use crate::{
-    decide::{self, Held, Key, Plan, Reply},
-    metrics::Metrics,
-    wire::{self, HostText, Message, Transport},
-    zones::Zones,
-};
+use crate::metrics::Metrics;
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use config::Config;
-use daemon::{Running, State};
-use inventory::{Health, Inventory, Lookup, Name, Who};
+use daemon::Running;
+use inventory::{Inventory, Who};
 use std::{
-    future::{Future, pending},
+    future::pending,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -31,9 +28,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A packet that waits longer gets SERVFAIL; stub resolvers ask again after 1 s at the earliest (DESIGN: packet deadline).
-const PACKET_DEADLINE: Duration = Duration::from_millis(400);
-
 /// How long the sockets stay closed for want of a first snapshot: replicas that share the port can answer meanwhile.
 const BIND_AT_LATEST: Duration = Duration::from_secs(2);
 
@@ -45,135 +39,6 @@ const TCP_BACKLOG: u32 = 1024;
 
 /// How long answers in the making may take at the end: as long as a packet may, and a little more.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// Everything an answer is made of.
-pub struct Service {
-    inventory: Inventory,
-    zones: ArcSwap<Zones>,
-    /// Counters.
-    pub metrics: Metrics,
-}
-
-/// What came of a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The answer is in the buffer.
-    Reply,
-    /// There is none.
-    Silent,
-    /// The inventory must be waited for.
-    Wait,
-}
-
-impl Service {
-    /// Builds the zones at once.
-    pub fn new(inventory: Inventory, config: &Config, configured_at: u32, metrics: Metrics) -> Service {
-        let zones = Zones::build(config, &inventory.snapshot(), configured_at);
-        metrics.zones.set(zones.count() as i64);
-        Service { inventory, zones: ArcSwap::from_pointee(zones), metrics }
-    }
-
-    /// Takes a new configuration or generation up.
-    pub fn rebuild(&self, config: &Config, configured_at: u32) {
-        let zones = Zones::build(config, &self.inventory.snapshot(), configured_at);
-        self.metrics.zones.set(zones.count() as i64);
-        self.zones.store(Arc::new(zones));
-    }
-
-    /// Answers from what is held in this process.
-    pub fn answer_now(&self, query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome {
-        let Some(message) = self.read(query) else { return Outcome::Silent };
-        let zones = self.zones.load();
-        let reply = match decide::plan(&zones, &message) {
-            Plan::Done(reply) => reply,
-            Plan::Ask(key, pending) => match self.peek(&key) {
-                Some(held) => decide::decide(pending, held),
-                None => return Outcome::Wait,
-            },
-        };
-        self.write(&message, transport, &reply, out);
-        Outcome::Reply
-    }
-
-    /// Answers, and waits for the inventory where it must. False: there is no answer.
-    pub async fn answer(&self, query: &[u8], transport: Transport, out: &mut Vec<u8>) -> bool {
-        let Some(message) = self.read(query) else { return false };
-        let zones = self.zones.load_full();
-        let reply = match decide::plan(&zones, &message) {
-            Plan::Done(reply) => reply,
-            Plan::Ask(key, pending) => {
-                let held = match self.peek(&key) {
-                    Some(held) => held,
-                    None => self.look_up(&key).await,
-                };
-                decide::decide(pending, held)
-            }
-        };
-        self.write(&message, transport, &reply, out);
-        true
-    }
-
-    fn read<'q>(&self, query: &'q [u8]) -> Option<Message<'q>> {
-        wire::read(query).inspect_err(|silent| self.metrics.dropped((*silent).into())).ok()
-    }
-
-    fn write(&self, message: &Message, transport: Transport, reply: &Reply, out: &mut Vec<u8>) {
-        if wire::write(message, transport, reply, out) {
-            self.metrics.truncated.inc();
-        }
-        self.metrics.query(transport, message.question.as_ref().map_or(0, |question| question.kind));
-        self.metrics.reply(reply.rcode);
-    }
-
-    /// `None`: it takes waiting.
-    fn peek(&self, key: &Key) -> Option<Held> {
-        let replica = self.inventory.snapshot();
-        let complete = replica.is_complete();
-        Some(match key {
-            Key::Name(name) => {
-                let text = HostText::of(name);
-                match text {
-                    None => Held::Bearers(Lookup::Unknown),
-                    Some(text) if complete => Held::Bearers(found(replica.name(text.as_str()), &replica)),
-                    Some(text) => Held::Bearers(self.inventory.peek(&text.as_str().parse::<Name>().ok()?)?),
-                }
-            }
-            Key::Address(address) if complete => Held::Holders(found(replica.address(address), &replica)),
-            Key::Address(address) => Held::Holders(self.inventory.peek(address)?),
-            Key::Prefix(range) => Held::Below(complete.then(|| replica.has_address_in(range.clone()))),
-        })
-    }
-
-    async fn look_up(&self, key: &Key<'_>) -> Held {
-        match key {
-            Key::Name(name) => match HostText::of(name).and_then(|text| text.as_str().parse::<Name>().ok()) {
-                Some(name) => Held::Bearers(in_time(self.inventory.lookup(name)).await),
-                None => Held::Bearers(Lookup::Unknown),
-            },
-            Key::Address(address) => Held::Holders(in_time(self.inventory.lookup(*address)).await),
-            Key::Prefix(_) => Held::Below(None),
-        }
-    }
-
-    fn readiness(&self) -> State {
-        let Health { complete, connected, stale, reason, .. } = self.inventory.health();
-        match (self.zones.load().loaded, connected && !stale) {
-            (false, _) if reason.is_empty() => State::Missing("no snapshot yet".into()),
-            (false, _) => State::Missing(format!("no snapshot yet: {reason}")),
-            (true, false) if !complete && !connected => State::Missing(reason),
-            (true, false) => State::Degraded(reason),
-            (true, true) => State::Ready,
-        }
-    }
-}
-
-fn found<T>(answer: Option<Arc<T>>, replica: &inventory::Replica) -> Lookup<T> {
-    answer.map_or(Lookup::Unknown, |answer| Lookup::Found(answer, replica.freshness()))
-}
-
-async fn in_time<T>(lookup: impl Future<Output = Lookup<T>>) -> Lookup<T> {
-    timeout(PACKET_DEADLINE, lookup).await.unwrap_or(Lookup::Unavailable)
-}
 
 /// The whole life of dnsd, from a configuration to the last answer.
 pub async fn serve(mut running: Running) -> anyhow::Result<()> {
@@ -258,7 +123,7 @@ async fn next<T>(watched: &mut watch::Receiver<T>) {
 }
 
 fn warn_of_strays(service: &Service, config: &Config) {
-    for record in service.zones.load().strays(config) {
+    for record in service.strays(config) {
         tracing::warn!(record, "this record is in none of our zones and is not served");
     }
 }

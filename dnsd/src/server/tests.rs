@@ -1,5 +1,9 @@
 use super::*;
-use crate::fixture::{CONFIG, config, query, replica, text};
+use crate::{
+    fixture::{CONFIG, config, query, replica, text},
+    wire::Transport,
+};
+use daemon::State;
 use inventory::Replica;
 use prometheus_client::registry::Registry;
 use std::net::Ipv4Addr;
@@ -24,7 +28,9 @@ fn exposition(registry: &Registry) -> String {
 async fn start(replica: Replica) -> (SocketAddr, Arc<Running>, tokio::task::JoinHandle<anyhow::Result<()>>) {
     let (service, _) = service(replica);
     let running = Arc::new(Running::new(config::Program::Dnsd, config(CONFIG)));
-    let sockets = Sockets::bind(&[(Ipv4Addr::LOCALHOST, 0).into()]).unwrap();
+    // The port that TCP was given may be some client's on UDP.
+    let bound = (0..20).find_map(|_| Sockets::bind(&[(Ipv4Addr::LOCALHOST, 0).into()]).ok());
+    let sockets = bound.expect("a port that is free on both");
     let address = sockets.tcp[0].local_addr().unwrap();
     let told = running.clone();
     let task = tokio::spawn(async move { run(service, sockets, &told).await });
