@@ -277,16 +277,16 @@ impl<'a> Place<'a> {
 
 /// Somebody else answers for this name (RFC 1034 §4.3.2, step 3b).
 fn delegation<'a>(zones: &'a Zones, aliases: Vec<&'a Alias>, owner: &'a [u8], set: &'a RrSet) -> Reply<'a> {
-    let addresses = |server: &'a Box<[u8]>| {
+    let addresses = |server: &'a [u8]| {
         let node = zones.records.node(server);
         let sets = node.into_iter().flat_map(|node| &node.sets);
-        sets.filter(|set| matches!(set.kind, kind::A | kind::AAAA)).map(move |set| (&**server, set))
+        sets.filter(|set| matches!(set.kind, kind::A | kind::AAAA)).map(move |set| (server, set))
     };
     Reply {
         authoritative: !aliases.is_empty(),
         aliases,
         authority: Some(Authority { owner, set, ttl: set.ttl }),
-        glue: set.data.iter().flat_map(addresses).collect(),
+        glue: set.data.iter().flat_map(|server| addresses(server)).collect(),
         ..failure(Rcode::NoError)
     }
 }

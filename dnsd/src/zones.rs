@@ -69,7 +69,7 @@ impl Zones {
             Some(serial) => Some(own_serial.map_or(*serial, |own| own.max(*serial))),
             None => newest,
         };
-        let zone = |apex: &Box<[u8]>| Zone::new(apex, primary.as_deref(), serial_of(apex), &records);
+        let zone = |apex: &[u8]| Zone::new(apex, primary.as_deref(), serial_of(apex), &records);
         let zones: HashMap<_, _> =
             names.iter().chain(&reverse_zones).map(|apex| (apex.clone(), zone(apex))).collect();
         let longest_apex = zones.keys().map(|apex| apex.len()).max().unwrap_or(0);
