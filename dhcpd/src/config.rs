@@ -1,17 +1,121 @@
 //! What `decide` must know of the configuration file, in the form it needs it.
 
-use std::net::Ipv4Addr;
+use ipnet::Ipv4Net;
+use std::{net::Ipv4Addr, time::Duration};
 
 /// The DHCPv4 part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Option 54 and default siaddr; `None`: the receiving interface's address.
     pub server_id: Option<Ipv4Addr>,
+    /// What holds where a subnet says nothing.
+    pub values: Values,
+    /// Subnets with values of their own, the longest prefixes first.
+    pub subnets: Vec<Subnet>,
+    /// Networks that clients can be in, besides those of our interfaces: `subnets`, pools', rules'. Longest first.
+    pub networks: Vec<Ipv4Net>,
+    /// Boot files.
+    pub boot: Boot,
+}
+
+/// Values of options.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Values {
+    /// Option 51, in seconds; all ones: for ever.
+    pub lease_time: u32,
+    /// Option 3.
+    pub router: Vec<Ipv4Addr>,
+    /// Option 1, as a prefix length.
+    pub netmask: Option<u8>,
+    /// Option 6.
+    pub dns: Vec<Ipv4Addr>,
+}
+
+/// A subnet, with the global values filled in where it has none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subnet {
+    /// Which.
+    pub cidr: Ipv4Net,
+    /// What holds there.
+    pub values: Values,
+}
+
+/// Boot files.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Boot {
+    /// siaddr; `None`: the server identifier.
+    pub tftp_server: Option<Ipv4Addr>,
+    /// What iPXE loads, with placeholders.
+    pub script_url: Option<String>,
+    /// Base of loaders for UEFI HTTP boot, with placeholders.
+    pub http_url: Option<String>,
+    /// Loader by architecture.
+    pub loaders: Vec<(u16, String)>,
 }
 
 impl Config {
     /// From the file; `None` where it has no `dhcpd.v4`.
-    pub fn new(_file: &config::Config) -> Option<Config> {
-        todo!()
+    pub fn new(file: &config::Config) -> Option<Config> {
+        let v4 = file.dhcpd.v4.as_ref()?;
+        let values = Values {
+            lease_time: seconds(v4.lease_time),
+            router: v4.router.clone(),
+            netmask: v4.netmask,
+            dns: v4.dns.clone(),
+        };
+        let subnets = subnets(v4, &values);
+        Some(Config {
+            server_id: v4.server_id,
+            networks: networks(&subnets, &file.rules),
+            subnets,
+            values,
+            boot: Boot {
+                tftp_server: file.boot.tftp_server,
+                script_url: file.boot.script_url.clone(),
+                http_url: file.boot.http_url.clone(),
+                loaders: file.boot.loaders.clone(),
+            },
+        })
     }
+
+    /// What holds for an address: the values of the longest subnet that contains it, else the global ones.
+    pub fn values(&self, address: Ipv4Addr) -> &Values {
+        let subnet = self.subnets.iter().find(|subnet| subnet.cidr.contains(&address));
+        subnet.map_or(&self.values, |subnet| &subnet.values)
+    }
+}
+
+fn subnets(v4: &config::DhcpV4, global: &Values) -> Vec<Subnet> {
+    let listed = v4.subnets.iter().map(|subnet| Subnet {
+        cidr: subnet.cidr.trunc(),
+        values: Values {
+            lease_time: subnet.lease_time.map_or(global.lease_time, seconds),
+            router: subnet.router.clone().unwrap_or_else(|| global.router.clone()),
+            netmask: Some(subnet.cidr.prefix_len()),
+            dns: subnet.dns.clone().unwrap_or_else(|| global.dns.clone()),
+        },
+    });
+    let pools = v4.unknown.iter().flat_map(|unknown| &unknown.pools).map(|pool| Subnet {
+        cidr: pool.subnet.trunc(),
+        values: Values { netmask: Some(pool.subnet.prefix_len()), ..global.clone() },
+    });
+    let mut subnets: Vec<Subnet> = listed.chain(pools).collect();
+    // Stable: where a pool lies in a listed subnet, the listed one stays in front.
+    subnets.sort_by_key(|subnet| std::cmp::Reverse(subnet.cidr.prefix_len()));
+    subnets
+}
+
+fn networks(subnets: &[Subnet], rules: &[config::Rule]) -> Vec<Ipv4Net> {
+    let of_rules = rules.iter().flat_map(|rule| &rule.matches.subnets).filter_map(|net| match net {
+        ipnet::IpNet::V4(net) => Some(net.trunc()),
+        ipnet::IpNet::V6(_) => None,
+    });
+    let mut networks: Vec<Ipv4Net> = subnets.iter().map(|subnet| subnet.cidr).chain(of_rules).collect();
+    networks.sort_by_key(|net| (std::cmp::Reverse(net.prefix_len()), net.network()));
+    networks.dedup();
+    networks
+}
+
+fn seconds(time: Duration) -> u32 {
+    time.as_secs().try_into().unwrap_or(u32::MAX)
 }

@@ -1,9 +1,24 @@
 //! What to answer, if anything, and where to: a pure function of the configuration, the message, where it arrived and
 //! what the inventory said. No socket, clock, log or metric; the shell around it counts [`Silent`] and logs [`Note`]s.
 
-use crate::{config::Config, wire::{Message, MessageType, Packet}};
-use inventory::{Interface, Lookup};
-use std::net::{Ipv4Addr, SocketAddrV4};
+mod answer;
+mod destination;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    config::Config,
+    wire::{self, Message, MessageType, OptionCode, Packet},
+};
+use answer::Answer;
+use inventory::{Address, Interface, Lookup};
+use ipnet::Ipv4Net;
+use place::Place;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddrV4},
+};
 use values::Mac;
 
 /// Where a datagram arrived.
@@ -73,7 +88,7 @@ pub struct Reply {
 impl Reply {
     /// The UDP payload.
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        self.packet.encode()
     }
 }
 
@@ -223,12 +238,241 @@ impl Note {
     }
 }
 
+/// RFC 5107: a relay that wants to see renewals too names itself as the server.
+const SERVER_OVERRIDE: u8 = 11;
+
 /// What the inventory must be asked for before deciding; an error where no answer is due whatever it says.
-pub fn key(_config: &Config, _message: &Message, _arrival: &Arrival, _ours: &[OwnAddress]) -> Result<Mac, Silent> {
-    todo!()
+pub fn key(config: &Config, message: &Message, arrival: &Arrival, ours: &[OwnAddress]) -> Result<Mac, Silent> {
+    use MessageType::{Decline, Discover, Inform, Release, Request};
+    if arrival.relay_socket && !arrival.is_unicast(ours) {
+        return Err(Silent::NotForUs);
+    }
+    let kind = message.message_type().ok_or(Silent::Bootp)?;
+    if !matches!(kind, Discover | Request | Inform | Release | Decline) {
+        return Err(Silent::MessageType);
+    }
+    let names_server = matches!(kind, Request | Release | Decline); // the others must not (RFC 2131 table 5)
+    if names_server && server(message).is_some_and(|named| !is_us(named, config, message, ours)) {
+        return Err(Silent::OtherServer);
+    }
+    message.mac().ok_or(Silent::NoIdentity)
+}
+
+/// Option 54.
+fn server(message: &Message) -> Option<Ipv4Addr> {
+    message.address(OptionCode::ServerIdentifier)
+}
+
+/// Whether an identifier is ours: the configured one, any address of any interface, or the relay's in our stead.
+fn is_us(named: Ipv4Addr, config: &Config, message: &Message, ours: &[OwnAddress]) -> bool {
+    config.server_id == Some(named)
+        || ours.iter().any(|own| own.address == named)
+        || message.relay_address(SERVER_OVERRIDE) == Some(named)
 }
 
 /// Decides.
-pub fn decide(_config: &Config, _message: &Message, _arrival: &Arrival, _facts: &Facts<'_>) -> Decision {
-    todo!()
+///
+/// | the MAC is | DISCOVER | REQUEST for its own | REQUEST for another | INFORM | RELEASE, DECLINE |
+/// |---|---|---|---|---|---|
+/// | known | OFFER | ACK | NAK | ACK | silent, noted |
+/// | known, policy ignore | silent | silent | silent | silent | silent |
+/// | unknown | silent | silent | silent; NAK where the address is not of the link | silent | silent |
+/// | cannot tell | silent | silent | silent | silent | silent |
+pub fn decide(config: &Config, message: &Message, arrival: &Arrival, facts: &Facts<'_>) -> Decision {
+    let mac = match key(config, message, arrival, facts.ours) {
+        Ok(mac) => mac,
+        Err(silent) => return Decision::silent(silent),
+    };
+    let kind = message.message_type().unwrap_or(MessageType::Unknown(0)); // `key` has seen it
+    let question = Question { config, message, arrival, ours: facts.ours, kind };
+    match facts.lookup {
+        Lookup::Found(interface, _) if interface.policy.ignore => Decision::silent(Silent::Ignored),
+        Lookup::Found(interface, _) if is_usable(interface) => question.known(interface),
+        Lookup::Found(..) | Lookup::Unknown => question.unknown(mac),
+        Lookup::Unavailable => Decision::silent(question.unanswered().unwrap_or(Silent::Unavailable)),
+    }
+}
+
+/// Whether a record can be served from: it has an owner and an IPv4 address.
+fn is_usable(interface: &Interface) -> bool {
+    interface.component.is_some() && addresses(interface).next().is_some()
+}
+
+/// The addresses that DHCPv4 can give, in SMD's order.
+fn addresses(interface: &Interface) -> impl Iterator<Item = (Ipv4Addr, &Address)> {
+    interface.addresses.iter().filter_map(|entry| match entry.address {
+        IpAddr::V4(address) if is_host(address) => Some((address, entry)),
+        _ => None,
+    })
+}
+
+/// Whether a machine can have it.
+fn is_host(address: Ipv4Addr) -> bool {
+    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || address.is_broadcast())
+}
+
+/// One message that deserves thought, and all that is known beside the inventory.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    config: &'a Config,
+    message: &'a Message,
+    arrival: &'a Arrival,
+    ours: &'a [OwnAddress],
+    kind: MessageType,
+}
+
+impl<'a> Question<'a> {
+    fn known(&self, interface: &'a Interface) -> Decision {
+        let place = Place::of(self, interface);
+        let fitting = || addresses(interface).find(|(address, _)| place.admits(*address));
+        let (chosen, outcome) = match self.kind {
+            MessageType::Discover => (fitting(), MessageType::Offer),
+            MessageType::Inform => {
+                let own = addresses(interface).find(|(address, _)| *address == self.message.ciaddr);
+                (own.or_else(fitting), MessageType::Ack)
+            }
+            MessageType::Request => match self.wanted() {
+                None => (fitting(), MessageType::Ack),
+                Some(wanted) => {
+                    let own = addresses(interface).find(|(address, _)| *address == wanted);
+                    (own.filter(|(address, _)| place.admits(*address)), MessageType::Ack)
+                }
+            },
+            _ => return self.noted(interface),
+        };
+        if chosen.or_else(fitting).is_some_and(|(_, entry)| entry.policy.ignore) {
+            return Decision::silent(Silent::Ignored);
+        }
+        match (chosen, self.kind) {
+            (Some((address, entry)), _) => {
+                let warning = place.warning(address);
+                let answer = Answer { question: self, interface, given: Some((address, entry)) };
+                answer.grant(outcome).with(warning)
+            }
+            (None, MessageType::Inform) => Answer { question: self, interface, given: None }.grant(outcome),
+            (None, MessageType::Request) => answer::refuse(self),
+            (None, _) => Decision::silent(Silent::NoAddress).with(place.nothing_there()),
+        }
+    }
+
+    /// RELEASE and DECLINE count only when they name us, from the machine that holds the address.
+    fn noted(&self, interface: &Interface) -> Decision {
+        let holds = |address: &Ipv4Addr| addresses(interface).any(|(held, _)| held == *address);
+        let note = match self.kind {
+            _ if server(self.message).is_none() => None,
+            MessageType::Release => {
+                Some(self.message.ciaddr).filter(holds).map(|address| Note::Released { address })
+            }
+            _ => self.requested().filter(holds).map(|address| Note::Conflict { address }),
+        };
+        Decision::silent(self.unanswered().unwrap_or(Silent::Release)).with(note)
+    }
+
+    /// Silence, but an address that cannot be right where the client is gets a NAK, so that it starts anew.
+    fn unknown(&self, mac: Mac) -> Decision {
+        let is_wrong = self.kind == MessageType::Request
+            && self.wanted().is_some_and(|wanted| Place::of_stranger(self).excludes(self, wanted));
+        let decision = match is_wrong {
+            true => answer::refuse(self),
+            false => Decision::silent(self.unanswered().unwrap_or(Silent::Unknown)),
+        };
+        decision.with(Some(Note::UnknownMac(mac)))
+    }
+
+    /// The types that nobody answers.
+    fn unanswered(&self) -> Option<Silent> {
+        match self.kind {
+            MessageType::Release => Some(Silent::Release),
+            MessageType::Decline => Some(Silent::Decline),
+            _ => None,
+        }
+    }
+
+    /// Option 50.
+    fn requested(&self) -> Option<Ipv4Addr> {
+        self.message.address(OptionCode::RequestedIpAddress)
+    }
+
+    /// What a REQUEST is for; `None` where it does not say, which we take for "what is mine".
+    fn wanted(&self) -> Option<Ipv4Addr> {
+        self.requested().or(Some(self.message.ciaddr)).filter(|address| !address.is_unspecified())
+    }
+
+    /// The networks that clients can be in: configured ones, and those of our interfaces. The longest that contains
+    /// an address.
+    fn network(&self, address: Ipv4Addr) -> Option<Ipv4Net> {
+        let configured = self.config.networks.iter().copied().find(|network| network.contains(&address));
+        let own = self.ours.iter().filter_map(OwnAddress::network).filter(|network| network.contains(&address));
+        own.chain(configured).max_by_key(Ipv4Net::prefix_len)
+    }
+}
+
+impl Arrival {
+    /// Whether it was sent to an address of ours, rather than to everybody.
+    fn is_unicast(&self, ours: &[OwnAddress]) -> bool {
+        ours.iter().any(|own| own.address == self.destination)
+    }
+}
+
+impl OwnAddress {
+    /// The network it lies in. No client lives on a loopback interface.
+    fn network(&self) -> Option<Ipv4Net> {
+        Ipv4Net::new(self.address, self.prefix_length).ok().filter(|_| !self.address.is_loopback())
+    }
+}
+
+impl Decision {
+    fn silent(reason: Silent) -> Decision {
+        Decision { outcome: Outcome::Silent(reason), notes: Vec::new() }
+    }
+
+    fn with(mut self, note: Option<Note>) -> Decision {
+        self.notes.extend(note);
+        self
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Outcome::Reply(reply) => write!(f, "{reply}")?,
+            Outcome::Silent(reason) => write!(f, "silent: {}", reason.label())?,
+        }
+        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match wire::parse_reply(&self.encode()) {
+            Ok(message) => write!(f, "{message}")?,
+            Err(refused) => write!(f, "unreadable: {}", refused.label())?,
+        }
+        write!(f, " -> {} from {}", self.destination, self.source)
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Destination::Unicast(address) => write!(f, "{address}"),
+            Destination::Broadcast { port, .. } => write!(f, "broadcast:{port}"),
+            Destination::Link { mac, address, .. } => write!(f, "{mac} {address}"),
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Note::UnknownMac(mac) => write!(f, "{mac} is not known"),
+            Note::UnconfiguredSubnet { link } => write!(f, "no subnet contains {link}: first address given"),
+            Note::OffLink { address } => write!(f, "{address} is in no prefix of the receiving interface"),
+            Note::NoAddressThere { link } => write!(f, "no address in the subnet of {link}"),
+            Note::Conflict { address } => write!(f, "somebody else uses {address}"),
+            Note::Released { address } => write!(f, "{address} released"),
+            Note::NoLoader { architecture } => write!(f, "no loader for architecture {architecture}"),
+            Note::LeftOut { codes } => write!(f, "no room for options {codes:?}"),
+        }
+    }
 }
