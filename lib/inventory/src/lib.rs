@@ -2,8 +2,17 @@
 //!
 //! Three layers: the replica kept by Watch, a moka cache, a call to smd-cache.
 
+mod few;
+#[cfg(test)]
+mod fixtures;
+mod keys;
+mod names;
+mod parse;
+mod replica;
 mod types;
 
+pub use keys::Key;
+pub use replica::Replica;
 pub use types::{Address, Component, DhcpOption, Interface, Machine, Policy};
 pub use values::{Mac, Name, Xname};
 
@@ -34,24 +43,6 @@ pub struct Freshness {
     pub stale: bool,
 }
 
-/// What can be asked for: `Mac`, `IpAddr`, `Name`, `Xname`.
-pub trait Key: Clone + Send + Sync + 'static {
-    /// What answers it.
-    type Answer: Send + Sync + 'static;
-}
-impl Key for Mac {
-    type Answer = Interface;
-}
-impl Key for IpAddr {
-    type Answer = Holders;
-}
-impl Key for Name {
-    type Answer = Bearers;
-}
-impl Key for Xname {
-    type Answer = Machine;
-}
-
 /// The interfaces that hold an address. More than one only where it is contested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Holders {
@@ -72,7 +63,10 @@ pub struct Bearers {
 
 /// The handle every daemon holds; cheap to clone.
 #[derive(Clone)]
-pub struct Inventory;
+pub struct Inventory {
+    replica: Arc<Replica>,
+    generation: watch::Receiver<u64>,
+}
 
 impl Inventory {
     /// Starts the Watch and returns at once. `program` is told to smd-cache; metrics go to `registry` under `inventory_`.
@@ -86,28 +80,34 @@ impl Inventory {
     }
 
     /// An inventory that holds just this replica, for tests and explanations: nothing is ever called.
-    pub fn fixed(_replica: Replica) -> Inventory {
-        todo!()
+    pub fn fixed(replica: Replica) -> Inventory {
+        let (_, generation) = watch::channel(replica.freshness().generation);
+        Inventory { replica: Arc::new(replica), generation }
     }
 
     /// The answer that needs no waiting.
-    pub fn peek<K: Key>(&self, _key: &K) -> Option<Lookup<K::Answer>> {
-        todo!()
+    pub fn peek<K: Key>(&self, key: &K) -> Option<Lookup<<K as Key>::Answer>> {
+        let replica = &self.replica;
+        match key.held(replica) {
+            Some(found) => Some(Lookup::Found(found, replica.freshness())),
+            None if replica.is_complete() => Some(Lookup::Unknown),
+            None => None,
+        }
     }
 
     /// Waits for an answer, at most the look-up deadline (300 ms).
-    pub async fn lookup<K: Key>(&self, _key: K) -> Lookup<K::Answer> {
-        todo!()
+    pub async fn lookup<K: Key>(&self, key: K) -> Lookup<<K as Key>::Answer> {
+        self.peek(&key).unwrap_or(Lookup::Unavailable)
     }
 
     /// The replica as it is now.
     pub fn snapshot(&self) -> Arc<Replica> {
-        todo!()
+        self.replica.clone()
     }
 
     /// Wakes at each new generation.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        todo!()
+        self.generation.clone()
     }
 
     /// For `/ready`: complete, stale ...
@@ -140,61 +140,4 @@ pub struct Health {
     pub generation: u64,
     /// Why not connected, or since when stale: a sentence, empty when all is well.
     pub reason: String,
-}
-
-/// A whole snapshot, immutable.
-#[derive(Debug, Clone, Default)]
-pub struct Replica;
-
-impl Replica {
-    /// Builds one from the messages of the contract.
-    pub fn from_messages(
-        _domain: &str,
-        _zones: Vec<proto::v1::Zone>,
-        _interfaces: Vec<proto::v1::Interface>,
-        _components: Vec<proto::v1::Component>,
-        _freshness: proto::v1::Freshness,
-    ) -> Replica {
-        todo!()
-    }
-    /// A whole snapshot was received: what is not here is Unknown.
-    pub fn is_complete(&self) -> bool {
-        todo!()
-    }
-    /// How fresh.
-    pub fn freshness(&self) -> Freshness {
-        todo!()
-    }
-    /// The global domain.
-    pub fn domain(&self) -> Option<&Name> {
-        todo!()
-    }
-    /// Zones smd-cache names, with their serials.
-    pub fn zones(&self) -> &[(Name, u32)] {
-        todo!()
-    }
-    /// By MAC.
-    pub fn mac(&self, _mac: &Mac) -> Option<&Arc<Interface>> {
-        todo!()
-    }
-    /// By address.
-    pub fn address(&self, _address: &IpAddr) -> Option<Arc<Holders>> {
-        todo!()
-    }
-    /// By name, in lower case without final dot; also empty non-terminals of forward names.
-    pub fn name(&self, _name: &str) -> Option<Arc<Bearers>> {
-        todo!()
-    }
-    /// By xname.
-    pub fn machine(&self, _id: &str) -> Option<Arc<Machine>> {
-        todo!()
-    }
-    /// Whether some known address lies in this prefix (empty non-terminals of reverse zones; automatic reverse zones).
-    pub fn has_address_in(&self, _prefix: std::ops::RangeInclusive<IpAddr>) -> bool {
-        todo!()
-    }
-    /// Every interface, by MAC.
-    pub fn interfaces(&self) -> Box<dyn Iterator<Item = &Arc<Interface>> + '_> {
-        todo!()
-    }
 }

@@ -1,6 +1,9 @@
 //! What the inventory says about machines, parsed from the contract's messages.
 
-use std::{net::{IpAddr, Ipv4Addr}, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 use values::{Mac, Name, Xname};
 
 /// A network interface, its owner and its addresses.

@@ -1,0 +1,138 @@
+//! The contract's messages become types here, once. What cannot be read is left out and counted, never an error: one
+//! bad record takes down nothing but itself.
+
+use crate::{
+    Freshness,
+    types::{Address, Component, DhcpOption, Interface, Policy},
+};
+use proto::v1;
+use std::{str::FromStr, sync::Arc, time::SystemTime};
+use values::{Name, Xname};
+
+/// Reads messages; `skipped` counts the parts that were left out.
+pub(crate) struct Parser<'a> {
+    /// A name that is held already, so that equal names share their text.
+    pub(crate) held_name: &'a dyn Fn(&str) -> Option<Name>,
+    pub(crate) skipped: u64,
+}
+
+impl<'a> Parser<'a> {
+    pub(crate) fn new(held_name: &'a dyn Fn(&str) -> Option<Name>) -> Self {
+        Parser { held_name, skipped: 0 }
+    }
+
+    /// An interface; its owner only if the message carries it.
+    pub(crate) fn interface(&mut self, message: v1::Interface) -> Option<Interface> {
+        let mac = self.text(&message.mac)?;
+        let addresses: Vec<_> = message.addresses.into_iter().filter_map(|a| self.address(a)).collect();
+        Some(Interface {
+            mac,
+            description: message.description,
+            component_id: self.optional(&message.component_id),
+            component: message.component.and_then(|c| self.component(c)).map(Arc::new),
+            addresses: tight(addresses),
+            policy: self.policy(message.policy),
+            contested: message.contested,
+        })
+    }
+
+    pub(crate) fn component(&mut self, message: v1::Component) -> Option<Component> {
+        let id: Xname = self.text(&message.id)?;
+        Some(Component {
+            id,
+            kind: message.r#type,
+            nid: message.nid,
+            role: message.role,
+            sub_role: message.sub_role,
+            arch: message.arch,
+            class: message.class,
+            state: message.state,
+            flag: message.flag,
+            enabled: message.enabled,
+            groups: tight(message.groups),
+            names: self.names(message.names),
+        })
+    }
+
+    pub(crate) fn zones(&mut self, messages: Vec<v1::Zone>) -> Arc<[(Name, u32)]> {
+        messages.into_iter().filter_map(|zone| Some((self.name(&zone.name)?, zone.serial))).collect()
+    }
+
+    /// `None` for empty text too, which is not counted.
+    pub(crate) fn optional<T: FromStr>(&mut self, text: &str) -> Option<T> {
+        if text.is_empty() { None } else { self.text(text) }
+    }
+
+    pub(crate) fn text<T: FromStr>(&mut self, text: &str) -> Option<T> {
+        let parsed = text.parse().ok();
+        self.skipped += u64::from(parsed.is_none());
+        parsed
+    }
+
+    fn name(&mut self, text: &str) -> Option<Name> {
+        (self.held_name)(text).or_else(|| self.text(text))
+    }
+
+    fn names(&mut self, texts: Vec<String>) -> Vec<Name> {
+        tight(texts.iter().filter_map(|text| self.name(text)).collect())
+    }
+
+    fn address(&mut self, message: v1::Address) -> Option<Address> {
+        let address = self.text(&message.address)?;
+        Some(Address {
+            address,
+            network: message.network,
+            hostname: message.hostname,
+            domain: message.domain,
+            fqdn: message.fqdn,
+            names: self.names(message.names),
+            policy: self.policy(message.policy),
+        })
+    }
+
+    fn policy(&mut self, message: Option<v1::Policy>) -> Policy {
+        let Some(message) = message else { return Policy::default() };
+        Policy {
+            routers: tight(message.routers.iter().filter_map(|router| self.text(router)).collect()),
+            prefix_length: message.prefix_length.and_then(|length| self.number(length)),
+            ignore: message.ignore,
+            boot_file: given(message.boot_file),
+            next_server: self.optional(&message.next_server),
+            script_url: given(message.script_url),
+            options: tight(message.options.into_iter().filter_map(|option| self.option(option)).collect()),
+            rules: tight(message.rules),
+        }
+    }
+
+    fn option(&mut self, message: v1::DhcpOption) -> Option<DhcpOption> {
+        Some(DhcpOption { code: self.number(message.code)?, value: message.value })
+    }
+
+    fn number(&mut self, number: u32) -> Option<u8> {
+        let fits = number.try_into().ok();
+        self.skipped += u64::from(fits.is_none());
+        fits
+    }
+}
+
+/// The freshness that daemons see of the one in a message.
+pub(crate) fn freshness(message: &v1::Freshness) -> Freshness {
+    let time =
+        |stamp: Option<prost_types::Timestamp>| stamp.and_then(|stamp| SystemTime::try_from(stamp).ok());
+    Freshness {
+        generation: message.generation,
+        read_at: time(message.read_at),
+        whole_read_at: time(message.whole_read_at),
+        stale: message.stale,
+    }
+}
+
+fn given(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// Without spare room: there are many of these and none will grow.
+fn tight<T>(mut list: Vec<T>) -> Vec<T> {
+    list.shrink_to_fit();
+    list
+}
