@@ -144,7 +144,9 @@ impl Naming {
 
     /// The host name that the rule gives. `Err`: why it is the xname after all.
     pub fn hostname(&self, verdict: &Verdict, id: &Xname, nid: Option<i64>) -> Hostname {
-        let Some(rule) = verdict.named_by.map(|position| &self.rules[position]) else { return Hostname::Unnamed };
+        let Some(rule) = verdict.named_by.map(|position| &self.rules[position]) else {
+            return Hostname::Unnamed;
+        };
         match &rule.hostname {
             Some(pattern) => fill(pattern, id, nid),
             None => Hostname::Unnamed,

@@ -241,7 +241,8 @@ impl<R: Record> Held<R::Key, R> {
                 others.push(other);
             }
             if !others.is_empty() {
-                let message = format!("SMD's answer has {} records with ID '{}'", others.len() + 1, key.borrow());
+                let message =
+                    format!("SMD's answer has {} records with ID '{}'", others.len() + 1, key.borrow());
                 record.note(Problem::new(Reason::DuplicateId, message));
             }
             put(&mut self.rows, key, Row { sequence: read.sequence, record, others });
@@ -249,7 +250,11 @@ impl<R: Record> Held<R::Key, R> {
         let mut rejected = answer.rejected;
         rejected.sort();
         for Rejected { key, problem } in rejected {
-            put(&mut self.rejected, key, Row { sequence: read.sequence, record: problem, others: Vec::new() });
+            put(
+                &mut self.rejected,
+                key,
+                Row { sequence: read.sequence, record: problem, others: Vec::new() },
+            );
         }
         self.forget();
     }
@@ -300,7 +305,12 @@ impl<R: Record> Held<R::Key, R> {
 
     fn problems(&self) -> impl Iterator<Item = &Problem> {
         let of_rows = self.records().flat_map(|record| record.problems());
-        of_rows.chain(self.rejected.iter().filter(|(key, row)| self.still_rejected(key, row)).map(|(_, row)| &row.record))
+        of_rows.chain(
+            self.rejected
+                .iter()
+                .filter(|(key, row)| self.still_rejected(key, row))
+                .map(|(_, row)| &row.record),
+        )
     }
 
     /// A later read may have brought the record in good shape.

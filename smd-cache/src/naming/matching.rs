@@ -61,7 +61,8 @@ pub enum Mismatch {
 
 /// `None`: everything that is given holds. Without a place no condition on an address can hold.
 pub fn mismatch(wanted: &Match, subject: &Subject<'_>, place: Option<Place<'_>>) -> Option<Mismatch> {
-    let in_subnet = || place.is_some_and(|place| wanted.subnets.iter().any(|subnet| subnet.contains(&place.address)));
+    let in_subnet =
+        || place.is_some_and(|place| wanted.subnets.iter().any(|subnet| subnet.contains(&place.address)));
     let in_network = || place.is_some_and(|place| one_of(&wanted.networks, place.network));
     let in_set = |set: &config::IdSet| subject.id.is_some_and(|id| set.contains(id));
     let in_group = || subject.groups.iter().any(|group| one_of(&wanted.groups, group));

@@ -1,0 +1,226 @@
+use super::*;
+use std::net::IpAddr;
+
+fn naming(rules: &[&str], domain: &str) -> Naming {
+    let rules: String = rules.iter().map(|rule| format!("  - \"{rule}\"\n")).collect();
+    let domain = if domain.is_empty() { String::new() } else { format!("domain: {domain}\n") };
+    let config = config::parse(&format!("{domain}rules:\n{rules}")).unwrap();
+    Naming::from_config(&config)
+}
+
+struct Machine {
+    id: Xname,
+    kind: &'static str,
+    nid: Option<i64>,
+    role: &'static str,
+    enabled: Option<bool>,
+    groups: Vec<String>,
+}
+
+fn node(nid: impl Into<Option<i64>>) -> Machine {
+    let id = "x1000c0s0b0n0".parse().unwrap();
+    Machine { id, kind: "Node", nid: nid.into(), role: "Compute", enabled: Some(true), groups: vec!["blue".into()] }
+}
+
+fn bmc(nid: i64) -> Machine {
+    Machine { id: "x1000c0s0b0".parse().unwrap(), kind: "NodeBMC", ..node(nid) }
+}
+
+/// What the rules make of it at this address (none: apart from any), without contests: the FQDN and the policy.
+fn judge(naming: &Naming, machine: &Machine, address: &str) -> (String, Policy) {
+    let subject = Subject {
+        id: Some(&machine.id),
+        kind: machine.kind,
+        role: machine.role,
+        sub_role: "",
+        arch: "X86",
+        class: "",
+        enabled: machine.enabled,
+        groups: &machine.groups,
+    };
+    let place = address.parse::<IpAddr>().ok().map(|address| Place { address, network: "HSN" });
+    let verdict = naming.evaluate(&subject, place);
+    let hostname = match naming.hostname(&verdict, &machine.id, machine.nid) {
+        Hostname::Given(name) => name.to_string(),
+        other => format!("{other:?}"),
+    };
+    let domain = naming.domain_of(&verdict).map(|domain| format!(".{domain}")).unwrap_or_default();
+    (hostname + &domain, naming.policy(&verdict))
+}
+
+fn name(naming: &Naming, machine: &Machine, address: &str) -> String {
+    judge(naming, machine, address).0
+}
+
+#[test]
+fn the_first_match_ends_it_unless_it_continues() {
+    let continues = ["name:base,type:Node,hostname:nid{04d},continue:true",
+        "name:mgmt,type:Node,subnet:172.16.0.0/24,hostname:nid{04d},domain:mgmt.local"];
+    let naming_ = naming(&continues, "cluster.local");
+    assert_eq!(name(&naming_, &node(7), "172.16.0.10"), "nid0007.mgmt.local");
+    assert_eq!(name(&naming_, &node(7), "172.16.9.10"), "nid0007.cluster.local");
+    assert_eq!(judge(&naming_, &node(7), "172.16.0.10").1.rules, ["base", "mgmt"]);
+    let ends = naming(&["type:Node,hostname:first", "type:Node,hostname:second"], "");
+    assert_eq!(name(&ends, &node(7), "172.16.0.10"), "first");
+}
+
+#[test]
+fn documented_examples_hold() {
+    for (rules, domain, machine, address, expected) in [
+        (vec!["type:Node,hostname:nid{04d}"], "", node(42), "10.0.0.1", "nid0042"),
+        (vec!["type:Node,hostname:nid{04d}"], "", node(12345), "10.0.0.1", "nid12345"),
+        (vec!["type:Node,hostname:nid{04d}", "type:NodeBMC,hostname:bmc{04d}"], "c.local", bmc(1), "10.0.0.1", "bmc0001.c.local"),
+        (vec!["type:NodeBMC,subnet:172.16.10.0/24,hostname:bmc10-{04d}", "type:NodeBMC,hostname:bmc-{04d}"],
+            "lab.local", bmc(7), "172.16.10.99", "bmc10-0007.lab.local"),
+        (vec!["type:NodeBMC,subnet:172.16.10.0/24,hostname:bmc10-{04d}", "type:NodeBMC,hostname:bmc-{04d}"],
+            "lab.local", bmc(7), "172.16.12.10", "bmc-0007.lab.local"),
+        (vec!["type:NodeBMC,hostname:bmc{04d},domain_append:none"], ".c.local", bmc(1), "10.0.0.1", "bmc0001"),
+        (vec!["type:node,hostname:'rack42-{id}'"], "", node(1), "10.0.0.1", "rack42-x1000c0s0b0n0"),
+    ] {
+        assert_eq!(name(&naming(&rules, domain), &machine, address), expected, "{rules:?}");
+    }
+}
+
+#[test]
+fn a_host_name_comes_with_its_own_rules_domain() {
+    let first = "hostname:first,domain:first.local,continue:yes";
+    for (second, expected) in [
+        ("hostname:second", "second.global.local"),
+        ("routers:10.0.0.1", "first.first.local"),
+        ("cidr:24,domain:second.local", "first.first.local"),
+        ("hostname:second,domain_append:rule", "second"),
+    ] {
+        assert_eq!(name(&naming(&[first, second], "global.local"), &node(1), "10.0.0.9"), expected, "{second}");
+    }
+}
+
+#[test]
+fn domain_append_joins_the_parts_there_are() {
+    for (append, both, only_global, only_rule) in [
+        ("", "n.r.local", "n.g.local", "n.r.local"),
+        ("none", "n", "n", "n"),
+        ("global", "n.g.local", "n.g.local", "n"),
+        ("rule", "n.r.local", "n", "n.r.local"),
+        ("global|rule", "n.g.local.r.local", "n.g.local", "n.r.local"),
+        ("rule|global", "n.r.local.g.local", "n.g.local", "n.r.local"),
+    ] {
+        let append = if append.is_empty() { String::new() } else { format!(",domain_append:{append}") };
+        let own = format!("hostname:n,domain:..r.local{append}");
+        let none = format!("hostname:n{append}");
+        assert_eq!(name(&naming(&[&own], "g.local"), &node(1), ""), both, "{append}");
+        assert_eq!(name(&naming(&[&none], "g.local"), &node(1), ""), only_global, "{append}");
+        assert_eq!(name(&naming(&[&own], ""), &node(1), ""), only_rule, "{append}");
+    }
+}
+
+#[test]
+fn policy_adds_up_and_later_rules_replace_earlier_ones() {
+    let naming = naming(
+        &[
+            "name:a,routers:10.0.0.1,netmask:255.255.0.0,continue:on",
+            "name:b,subnet:10.1.0.0/24|10.2.0.0/16,continue:1",
+            "name:c,type:Node,routers:10.0.0.2|10.0.0.3",
+        ],
+        "",
+    );
+    let policy = |machine: &Machine, address| {
+        let policy = judge(&naming, machine, address).1;
+        (policy.routers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), policy.prefix_length, policy.rules.join(" "))
+    };
+    let expected = |routers: &str, prefix, rules: &str| (routers.to_owned(), Some(prefix), rules.to_owned());
+    assert_eq!(policy(&node(1), "10.2.0.1"), expected("10.0.0.2 10.0.0.3", 24, "a b c"));
+    assert_eq!(policy(&node(1), "10.9.0.1"), expected("10.0.0.2 10.0.0.3", 16, "a c"));
+    assert_eq!(policy(&bmc(1), "10.9.0.1"), expected("10.0.0.1", 16, "a"));
+}
+
+#[test]
+fn the_first_subnet_gives_the_mask() {
+    let naming = naming(&["type:Node,subnet:172.16.0.0/21|172.16.8.0/22,hostname:nid{04d}"], "");
+    for address in ["172.16.1.1", "172.16.8.1"] {
+        assert_eq!(judge(&naming, &node(7), address).1.prefix_length, Some(21));
+    }
+    assert_eq!(judge(&naming, &node(7), "172.16.16.1").1, Policy::default());
+}
+
+#[test]
+fn ignore_ends_everything() {
+    let rules = ["name:base,hostname:kept,routers:10.0.0.1,continue:true", "name:quiet,type:Node,ignore:true,hostname:no", "name:after,hostname:never"];
+    let naming = naming(&rules, "");
+    let (name, policy) = judge(&naming, &node(1), "10.0.0.9");
+    assert_eq!((name.as_str(), policy.ignore, policy.rules.join(" ").as_str()), ("kept", true, "base quiet"));
+    assert!(!judge(&naming, &bmc(1), "10.0.0.9").1.ignore);
+}
+
+#[test]
+fn every_match_key_must_hold() {
+    for (condition, holds) in [
+        ("type:NODE", true),
+        ("type:NodeBMC|Node", true),
+        ("type:NodeBMC", false),
+        ("id:X1000c0s00b0n0", true),
+        ("id:x1000c0s0b0n1", false),
+        ("id_set:x1000c0s[0-3]b0n[0-1]", true),
+        ("id_set:x1000c0s[1-3]b0n0|x2000c0s0b0n0", false),
+        ("role:compute", true),
+        ("role:Service", false),
+        ("sub_role:Worker", false),
+        ("arch:ARM|X86", true),
+        ("class:River", false),
+        ("enabled:true", true),
+        ("enabled:false", false),
+        ("group:red|BLUE", true),
+        ("group:red", false),
+        ("network:hsn", true),
+        ("network:NMN", false),
+        ("subnet:10.0.0.0/8", true),
+        ("subnet:11.0.0.0/8|fd00::/8", false),
+        ("type:Node,role:Compute,subnet:10.0.0.0/8,network:HSN,group:blue", true),
+        ("type:Node,role:Compute,subnet:10.0.0.0/8,network:HSN,group:red", false),
+    ] {
+        let naming = naming(&[&format!("{condition},hostname:matched")], "");
+        let expected = if holds { "matched" } else { "Unnamed" };
+        assert_eq!(name(&naming, &node(1), "10.0.0.9"), expected, "{condition}");
+    }
+}
+
+#[test]
+fn without_an_address_no_condition_on_addresses_holds() {
+    for condition in ["subnet:0.0.0.0/0|::/0", "network:HSN"] {
+        let naming = naming(&[&format!("{condition},hostname:matched")], "");
+        assert_eq!(name(&naming, &node(1), ""), "Unnamed", "{condition}");
+    }
+}
+
+#[test]
+fn what_smd_leaves_out_matches_neither_true_nor_false() {
+    for rule in ["enabled:true,hostname:matched", "enabled:false,hostname:matched"] {
+        let unsaid = Machine { enabled: None, ..node(1) };
+        assert_eq!(name(&naming(&[rule], ""), &unsaid, ""), "Unnamed");
+    }
+    assert!(naming(&["enabled:no,hostname:n"], "").looks_at_enabled());
+    assert!(!naming(&["hostname:n"], "").looks_at_enabled());
+}
+
+#[test]
+fn a_missing_nid_and_a_bad_name_are_told_apart() {
+    let long = "h".repeat(55);
+    for (hostname, machine, expected) in [
+        ("nid{04d}".to_owned(), node(None), "NoNid.c.local"),
+        ("{id}".to_owned(), node(None), "x1000c0s0b0n0.c.local"),
+        (format!("{long}{{id}}"), node(1), "Bad("),
+    ] {
+        let naming = naming(&[&format!("hostname:{hostname}")], "c.local");
+        assert!(name(&naming, &machine, "").starts_with(expected), "{hostname}");
+    }
+}
+
+#[test]
+fn zones_are_those_listed_the_domain_and_those_of_rules() {
+    let text = "domain: c.local
+rules: [\"hostname:n,domain:.r.local\", \"hostname:m,domain:c.local\"]
+zones: [{name: m.local, nodes: \"m{04d}\"}, {name: 16.172.in-addr.arpa}]";
+    let naming = Naming::from_config(&config::parse(text).unwrap());
+    let zones: Vec<&str> = naming.zones().iter().map(|zone| zone.name.as_str()).collect();
+    assert_eq!(zones, ["m.local", "16.172.in-addr.arpa", "c.local", "r.local"]);
+    assert_eq!(naming.patterned_zones().count(), 1);
+}

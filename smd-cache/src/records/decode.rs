@@ -127,7 +127,7 @@ struct ComponentJson<'a> {
 }
 
 fn interface(row: &RawValue) -> Result<InterfaceRecord, Rejected> {
-    let json: InterfaceJson = serde_json::from_str(row.get()).map_err(|cause| misshapen(row, &cause))?;
+    let json: InterfaceJson = object(row)?;
     let spelt = json.mac_address.as_deref().unwrap_or("");
     let id = match json.id.as_deref().unwrap_or("") {
         "" => spelt,
@@ -157,7 +157,7 @@ fn interface(row: &RawValue) -> Result<InterfaceRecord, Rejected> {
 }
 
 fn component(row: &RawValue) -> Result<ComponentRecord, Rejected> {
-    let json: ComponentJson = serde_json::from_str(row.get()).map_err(|cause| misshapen(row, &cause))?;
+    let json: ComponentJson = object(row)?;
     let spelt = json.id.as_deref().unwrap_or("");
     let id: Xname = match spelt.parse() {
         Ok(id) => id,
@@ -201,7 +201,10 @@ impl Notes {
     fn text(&mut self, field: &str, text: Text) -> String {
         let text = text.unwrap_or_default();
         if text.len() > MAX_TEXT {
-            self.note(Reason::LongText, format!("{field} has {} bytes; only {MAX_TEXT} are kept", text.len()));
+            self.note(
+                Reason::LongText,
+                format!("{field} has {} bytes; only {MAX_TEXT} are kept", text.len()),
+            );
         }
         cut(&text)
     }
@@ -246,7 +249,7 @@ impl Notes {
     }
 
     fn address(&mut self, row: &RawValue) -> Option<AddressRecord> {
-        let Ok(json) = serde_json::from_str::<AddressJson>(row.get()) else {
+        let Ok(json) = object::<AddressJson>(row) else {
             self.note(Reason::BadAddress, format!("{} is no address record", start(row.get())));
             return None;
         };
@@ -265,7 +268,8 @@ impl Notes {
                 None
             }
             Err(_) => {
-                let message = format!("'{}' is neither an IPv4 nor an IPv6 address; it is skipped", start(text));
+                let message =
+                    format!("'{}' is neither an IPv4 nor an IPv6 address; it is skipped", start(text));
                 self.note(Reason::BadAddress, message);
                 None
             }
@@ -279,9 +283,16 @@ fn is_usable(address: IpAddr) -> bool {
     !(address.is_unspecified() || address.is_multicast() || address.is_loopback() || broadcast)
 }
 
-fn misshapen(row: &RawValue, cause: &serde_json::Error) -> Rejected {
-    let message = format!("{} is not the record SMD documents: {cause}", start(row.get()));
-    Rejected { key: start(row.get()), problem: Problem::new(Reason::BadRecord, message) }
+/// The record, which must be an object: a list of values without names would do for serde.
+fn object<'a, T: Deserialize<'a>>(row: &'a RawValue) -> Result<T, Rejected> {
+    let misshapen = |cause: &dyn std::fmt::Display| {
+        let message = format!("{} is not the record SMD documents: {cause}", start(row.get()));
+        Rejected { key: start(row.get()), problem: Problem::new(Reason::BadRecord, message) }
+    };
+    if !row.get().starts_with('{') {
+        return Err(misshapen(&"no object"));
+    }
+    serde_json::from_str(row.get()).map_err(|cause| misshapen(&cause))
 }
 
 fn shown(id: &str, row: &RawValue) -> String {

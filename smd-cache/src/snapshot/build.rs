@@ -31,7 +31,8 @@ pub fn build(
     let mut components: Vec<&ComponentRecord> = records.components().collect();
     components.dedup_by(|a, b| a.id == b.id);
     let mut problems: Vec<Problem> = records.problems().cloned().collect();
-    let position = |id: &Xname| components.binary_search_by(|record| record.id.cmp(id)).ok().map(|at| at as u32);
+    let position =
+        |id: &Xname| components.binary_search_by(|record| record.id.cmp(id)).ok().map(|at| at as u32);
     let mut drafts = settle_macs(records.interfaces().collect(), position, previous, &mut problems);
     settle_addresses(&mut drafts, previous, &mut problems);
     problems.extend(drafts.iter().filter_map(without_component));
@@ -61,7 +62,8 @@ fn assemble(
     let mut canonical = Canonical::default();
     let with_enabled = naming.looks_at_enabled();
     let mut interfaces: Vec<_> = interfaces.into_iter().map(|item| canonical.interface(item)).collect();
-    let mut components: Vec<_> = components.into_iter().map(|item| canonical.component(item, with_enabled)).collect();
+    let mut components: Vec<_> =
+        components.into_iter().map(|item| canonical.component(item, with_enabled)).collect();
     if let Some(previous) = previous {
         share(&mut interfaces, &previous.interfaces, |item| &item.mac);
         share(&mut components, &previous.components, |item| &item.id);
@@ -120,7 +122,9 @@ fn without_component(draft: &Draft<'_>) -> Option<Problem> {
     }
     let mac = draft.mac;
     let message = match draft.component_id {
-        Some(id) => format!("interface {mac} belongs to {id}, which SMD does not have: DHCP treats it as unknown"),
+        Some(id) => {
+            format!("interface {mac} belongs to {id}, which SMD does not have: DHCP treats it as unknown")
+        }
         None => format!("SMD ties interface {mac} to no component: DHCP treats it as unknown"),
     };
     Some(Problem::new(Reason::NoComponent, message).of_mac(mac).of_component(draft.component_id))
@@ -220,7 +224,12 @@ impl Judged {
         (interfaces, borne)
     }
 
-    fn components(&self, records: &[&ComponentRecord], names: &Names<'_>, borne: Vec<Borne>) -> Vec<Component> {
+    fn components(
+        &self,
+        records: &[&ComponentRecord],
+        names: &Names<'_>,
+        borne: Vec<Borne>,
+    ) -> Vec<Component> {
         let nameless = (0..).zip(&self.nameless);
         let all = records.iter().zip(borne).zip(nameless);
         all.map(|((record, borne), (position, wish))| {
@@ -245,7 +254,8 @@ const MANY_NAMES: usize = 32;
 impl Borne {
     fn add(&mut self, names: &[Name]) {
         for name in names {
-            let known = if self.known.is_empty() { self.names.contains(name) } else { self.known.contains(name) };
+            let known =
+                if self.known.is_empty() { self.names.contains(name) } else { self.known.contains(name) };
             if known {
                 continue;
             }
@@ -321,13 +331,20 @@ fn subject_of<'a>(draft: &Draft<'a>, components: &[&'a ComponentRecord]) -> Subj
     }
 }
 
-fn address(address: std::net::IpAddr, network: Arc<str>, called: Option<Called>, policy: &Arc<Policy>) -> Address {
+fn address(
+    address: std::net::IpAddr,
+    network: Arc<str>,
+    called: Option<Called>,
+    policy: &Arc<Policy>,
+) -> Address {
     let policy = policy.clone();
     match called {
         Some(Called { hostname, domain, fqdn, names }) => {
             Address { address, network, hostname: Some(hostname), domain, fqdn: Some(fqdn), names, policy }
         }
-        None => Address { address, network, hostname: None, domain: None, fqdn: None, names: Vec::new(), policy },
+        None => {
+            Address { address, network, hostname: None, domain: None, fqdn: None, names: Vec::new(), policy }
+        }
     }
 }
 

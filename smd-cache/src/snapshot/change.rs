@@ -27,7 +27,8 @@ impl Change {
 impl Snapshot {
     /// What leads from `older` to this one. Both may be of any age. Empty where the digests are equal.
     pub fn change_from(&self, older: &Snapshot) -> Change {
-        let (put_interfaces, removed_macs) = differences(&older.interfaces, &self.interfaces, |item| &item.mac);
+        let (put_interfaces, removed_macs) =
+            differences(&older.interfaces, &self.interfaces, |item| &item.mac);
         let (put_components, removed_ids) = differences(&older.components, &self.components, |item| &item.id);
         Change { put_interfaces, removed_macs, put_components, removed_ids }
     }

@@ -110,7 +110,8 @@ fn settle_mac<'a>(
         _ => None,
     };
     // Rows of one MAC in two spellings, and those tied to nothing yet, are one interface.
-    let own = || rows.iter().filter(|row| row.component_id.is_none() || row.component_id.as_ref() == component_id);
+    let own =
+        || rows.iter().filter(|row| row.component_id.is_none() || row.component_id.as_ref() == component_id);
     let mut seen = HashSet::new();
     let mut addresses = Vec::new();
     for row in own() {
@@ -192,7 +193,11 @@ struct Entry {
 fn entries(drafts: &[Draft<'_>]) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(drafts.len());
     for (held, draft) in drafts.iter().map(|draft| &draft.addresses).zip(0..) {
-        entries.extend(held.iter().zip(0..).map(|(held, place)| Entry { address: held.address, draft, place }));
+        entries.extend(held.iter().zip(0..).map(|(held, place)| Entry {
+            address: held.address,
+            draft,
+            place,
+        }));
     }
     entries.sort_unstable_by_key(|entry| (entry.address, entry.draft));
     entries

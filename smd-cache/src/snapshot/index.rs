@@ -81,7 +81,9 @@ impl Index {
         let mut pairs: Vec<(u32, u32)> =
             owners.iter().zip(0..).filter_map(|(owner, position)| Some(((*owner)?, position))).collect();
         pairs.sort_unstable();
-        self.starts = (0..=components as u32).map(|id| pairs.partition_point(|(owner, _)| *owner < id) as u32).collect();
+        self.starts = (0..=components as u32)
+            .map(|id| pairs.partition_point(|(owner, _)| *owner < id) as u32)
+            .collect();
         self.by_component = pairs.into_iter().map(|(_, interface)| interface).collect();
     }
 

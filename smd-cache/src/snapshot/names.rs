@@ -55,11 +55,17 @@ struct Claim {
 }
 
 impl<'a> Names<'a> {
-    pub fn new(naming: &'a Naming, components: &'a [&'a ComponentRecord], nids: &'a [Option<i64>]) -> Names<'a> {
+    pub fn new(
+        naming: &'a Naming,
+        components: &'a [&'a ComponentRecord],
+        nids: &'a [Option<i64>],
+    ) -> Names<'a> {
         let claims = HashMap::with_capacity_and_hasher(2 * components.len(), Xxh3DefaultBuilder::new());
-        let mut names = Names { naming, components, nids, claims, in_zones: Vec::new(), problems: Vec::new() };
+        let mut names =
+            Names { naming, components, nids, claims, in_zones: Vec::new(), problems: Vec::new() };
         if naming.patterned_zones().next().is_some() {
-            names.in_zones = (0..components.len() as u32).map(|component| names.claim_in_zones(component)).collect();
+            names.in_zones =
+                (0..components.len() as u32).map(|component| names.claim_in_zones(component)).collect();
         }
         names
     }
@@ -165,7 +171,9 @@ impl<'a> Names<'a> {
             Hostname::Unnamed => {}
             Hostname::NoNid => {
                 let id = &self.components[component as usize].id;
-                let message = format!("{id} has no NID, which the pattern of its name needs: it is called by its xname");
+                let message = format!(
+                    "{id} has no NID, which the pattern of its name needs: it is called by its xname"
+                );
                 self.problems.push(Problem::new(Reason::NoNid, message).of_component(Some(id)));
             }
             Hostname::Bad(text) => {
