@@ -57,15 +57,29 @@ fn exposition(registry: &Registry) -> impl IntoResponse + use<> {
     }
 }
 
-/// Binds, writes the address file and serves until `shutdown`. A listener that dies cancels `shutdown`: it ends the program.
-pub async fn start(
-    listen: SocketAddr,
+/// A bound listener that does not answer yet.
+pub struct Bound(TcpListener);
+
+impl Bound {
+    /// Binds to `listen`, or to the next free port.
+    pub async fn to(listen: SocketAddr) -> anyhow::Result<Bound> {
+        bind(listen).await.map(Bound).with_context(|| format!("admin HTTP cannot listen on {listen}"))
+    }
+
+    /// Where it really is.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// Writes the address file and serves until `shutdown`. A listener that dies cancels `shutdown`: it ends the program.
+pub fn start(
+    Bound(listener): Bound,
     pages: Pages,
     extra: Router,
     shutdown: CancellationToken,
 ) -> anyhow::Result<SocketAddr> {
     let program = pages.version.program;
-    let listener = bind(listen).await.with_context(|| format!("admin HTTP cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
     runtime::write_admin_address(program, address);
     tracing::info!(%address, "admin HTTP is listening");
@@ -127,7 +141,9 @@ mod tests {
         let readiness = Readiness::default();
         let pages = Pages { readiness: readiness.clone(), ..pages() };
         let extra = Router::new().route("/unknown", get(async || "none"));
-        let address = start(([127, 0, 0, 1], 0).into(), pages, extra, shutdown.clone()).await.unwrap();
+        let address =
+            start(Bound::to(([127, 0, 0, 1], 0).into()).await.unwrap(), pages, extra, shutdown.clone())
+                .unwrap();
         assert_eq!(fetch(address, "/live").await, (200, "live\n".into()));
         assert_eq!(fetch(address, "/ready").await, (200, "ready\n".into()));
         assert!(fetch(address, "/metrics").await.1.contains("test_answers_total 0"));

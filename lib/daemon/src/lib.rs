@@ -59,6 +59,7 @@ pub struct Running {
     /// What `/live` says.
     pub liveness: Liveness,
     version: Version,
+    bound: Option<admin::Bound>,
 }
 
 impl Running {
@@ -74,19 +75,33 @@ impl Running {
             readiness: Readiness::default(),
             liveness: Liveness::default(),
             version: Version::of(name(program)),
+            bound: None,
         }
     }
 
-    /// Starts admin HTTP (`/live /ready /metrics /version` and `extra`); the next free port when the port is taken, written
-    /// to RUNTIME_DIR/NAME.admin. Answers with the real address. Metrics must be registered before.
+    /// Binds admin HTTP, which does not answer yet: to the next free port when the port is taken. Answers with the real
+    /// address, for those who have to tell it before [`Running::admin`] starts the pages.
+    pub async fn bind_admin(&mut self, listen: SocketAddr) -> anyhow::Result<SocketAddr> {
+        let bound = admin::Bound::to(listen).await?;
+        let address = bound.address()?;
+        self.bound = Some(bound);
+        Ok(address)
+    }
+
+    /// Starts admin HTTP (`/live /ready /metrics /version` and `extra`), binding it unless [`Running::bind_admin`] has; the
+    /// address is written to RUNTIME_DIR/NAME.admin and returned. Metrics must be registered before.
     pub async fn admin(&mut self, listen: SocketAddr, extra: axum::Router) -> anyhow::Result<SocketAddr> {
+        if self.bound.is_none() {
+            self.bind_admin(listen).await?;
+        }
+        let bound = self.bound.take().context("admin HTTP was bound just now")?;
         let pages = admin::Pages {
             version: self.version.clone(),
             readiness: self.readiness.clone(),
             liveness: self.liveness.clone(),
             registry: std::mem::take(&mut self.registry),
         };
-        admin::start(listen, pages, extra, self.shutdown.clone()).await
+        admin::start(bound, pages, extra, self.shutdown.clone())
     }
 
     /// A new pulse that `/live` watches.
