@@ -203,7 +203,7 @@ fn long_values_are_split_and_joined() {
         let value: Vec<u8> = (0..length).map(|at| at as u8).collect();
         let mut long = packet(1472);
         long.options.put(61, &value);
-        assert_eq!(long.left_out(), []);
+        assert!(long.left_out().is_empty());
         let bytes = long.encode();
         assert_eq!(parse_reply(&bytes).unwrap().option(61u8), Some(&value[..]), "{length}");
     }
@@ -215,7 +215,7 @@ fn a_value_that_fits_nowhere_whole_goes_over_all_fields_in_order() {
     let mut long = packet(548);
     long.options.put(12, &[b'n'; 60]);
     long.options.put(61, &value);
-    assert_eq!(long.left_out(), []);
+    assert!(long.left_out().is_empty());
     let reply = parse_reply(&long.encode()).unwrap();
     assert_eq!(reply.option(61u8), Some(&value[..]));
     assert_eq!(reply.option(12u8), Some(&[b'n'; 60][..]));

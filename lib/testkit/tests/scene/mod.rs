@@ -1,0 +1,76 @@
+//! dhcpd without sockets: SMD's answers and a configuration file on one side, datagrams on the other; between them all
+//! that a packet meets: smd-cache's snapshot, the messages of the contract, the replica, parser, decision, encoder.
+
+use dhcpd::{
+    config::Config,
+    decide::{Arrival, Decision, Facts, OwnAddress, decide, key},
+    wire::{self, Refused},
+};
+use inventory::{Interface, Lookup, Replica};
+use jiff::Timestamp;
+use serde_json::Value;
+use smd_cache::{
+    naming::Naming,
+    records::{Read, Records, decode_components, decode_interfaces},
+    snapshot::build,
+};
+use values::Mac;
+
+/// A dhcpd that knows what SMD holds.
+pub struct Scene {
+    config: Config,
+    replica: Replica,
+    ours: Vec<OwnAddress>,
+}
+
+impl Scene {
+    /// From the file, the bodies of SMD's two collections and the addresses of our interfaces, `ADDRESS/LENGTH`; interface indices
+    /// count from 1.
+    pub fn new(file: &str, interfaces: &Value, components: &Value, ours: &[&str]) -> Scene {
+        let file = config::parse(file).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let own = |(index, text): (usize, &&str)| {
+            let net: ipnet::Ipv4Net = text.parse().expect("ADDRESS/LENGTH");
+            OwnAddress { interface: index as u32 + 1, address: net.addr(), prefix_length: net.prefix_len() }
+        };
+        Scene {
+            config: Config::new(&file).expect("dhcpd.v4"),
+            replica: replica(&file, interfaces, components),
+            ours: ours.iter().enumerate().map(own).collect(),
+        }
+    }
+
+    /// What is done about a datagram.
+    pub fn answer(&self, bytes: &[u8], arrival: &Arrival) -> Result<Decision, Refused> {
+        let message = wire::parse(bytes)?;
+        let lookup = match key(&self.config, &message, arrival, &self.ours) {
+            Ok(mac) => self.lookup(mac),
+            Err(_) => Lookup::Unavailable, // nobody asks then
+        };
+        Ok(decide(&self.config, &message, arrival, &Facts { lookup: &lookup, ours: &self.ours }))
+    }
+
+    fn lookup(&self, mac: Mac) -> Lookup<Interface> {
+        match self.replica.mac(&mac) {
+            Some(interface) => Lookup::Found(interface.clone(), self.replica.freshness()),
+            None => Lookup::Unknown,
+        }
+    }
+}
+
+fn replica(file: &config::Config, interfaces: &Value, components: &Value) -> Replica {
+    let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("RFC 3339");
+    let read = |sequence| Read { sequence, started_at: now };
+    let mut records = Records::new();
+    let interfaces = decode_interfaces(interfaces.to_string().as_bytes()).expect("an array");
+    records.apply_whole_interfaces(read(1), interfaces);
+    let components = decode_components(components.to_string().as_bytes()).expect("an object");
+    records.apply_whole_components(read(2), components);
+    let (snapshot, _) = build(&records, &Naming::from_config(file), None, now);
+    Replica::from_messages(
+        snapshot.domain().map(ToString::to_string).unwrap_or_default().as_str(),
+        snapshot.zones().iter().map(Into::into).collect(),
+        snapshot.interfaces().map(|interface| (&**interface).into()).collect(),
+        snapshot.components().map(|component| (&**component).into()).collect(),
+        proto::v1::Freshness { instance: "scene".into(), generation: 1, ..Default::default() },
+    )
+}
