@@ -5,4 +5,9 @@
 pub mod boot;
 pub mod config;
 pub mod decide;
+pub mod metrics;
+pub mod server;
+pub mod unknown;
 pub mod wire;
+
+pub use server::serve;

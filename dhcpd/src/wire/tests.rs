@@ -128,7 +128,9 @@ fn defect_4_options_in_file_and_sname_are_read_to_the_last_byte() {
     assert_eq!(message.option(77u8), Some(&b"iPXE"[..]));
     assert_eq!(message.option(43u8).unwrap().len(), 123);
     assert_eq!(message.option(12u8).unwrap().len(), 57);
-    for not_overloaded in [&[53, 1, 1, END][..], &[53, 1, 1, 52, 2, 3, 3, END][..], &[53, 1, 1, 52, 1, 0, END][..]] {
+    for not_overloaded in
+        [&[53, 1, 1, END][..], &[53, 1, 1, 52, 2, 3, 3, END][..], &[53, 1, 1, 52, 1, 0, END][..]]
+    {
         let end = OPTIONS + not_overloaded.len();
         bytes[OPTIONS..end].copy_from_slice(not_overloaded);
         assert_eq!(parse(&bytes[..end]).unwrap().option(43u8), None);
