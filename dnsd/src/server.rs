@@ -44,7 +44,8 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let config = running.config.clone();
     let metrics = Metrics::new(&mut running.registry);
-    let who = Who { name: "dnsd", version: daemon::SHORT_VERSION, admin_port: config.dnsd.admin.port() };
+    let admin = running.bind_admin(config.dnsd.admin).await?;
+    let who = Who { name: "dnsd", version: daemon::SHORT_VERSION, admin_port: admin.port() };
     let inventory = Inventory::start(&config.inventory, who, &mut running.registry, running.shutdown.clone());
     let configured_at = now();
     let service = Arc::new(Service::new(inventory.clone(), &config, configured_at, metrics));
