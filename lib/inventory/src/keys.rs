@@ -4,6 +4,7 @@ use crate::{
     Bearers, Holders, Replica, names,
     parse::Parser,
     types::{Component, Interface, Machine},
+    watch::MadeOf,
 };
 use proto::v1;
 use std::{fmt, net::IpAddr, sync::Arc};
@@ -107,16 +108,35 @@ impl Key for Xname {
 }
 
 impl AnyKey {
-    /// What a FOUND reply says about this key; `None`: it does not speak of it, so it is no answer.
-    pub(crate) fn answer(&self, reply: v1::LookupReply) -> Option<AnyAnswer> {
+    /// What a FOUND reply says about this key, and the records that says it; `None`: it does not speak of it, so it is
+    /// no answer.
+    pub(crate) fn answer(&self, reply: v1::LookupReply) -> Option<(AnyAnswer, MadeOf)> {
         let mut parser = Parser::new(&|_| None);
         let components: Vec<_> =
             reply.components.into_iter().filter_map(|c| parser.component(c)).map(Arc::new).collect();
         let mut interfaces: Vec<_> =
             reply.interfaces.into_iter().filter_map(|i| parser.interface(i)).collect();
         interfaces.iter_mut().for_each(|interface| adopt(interface, &components));
-        let mut interfaces: Vec<_> = interfaces.into_iter().map(Arc::new).collect();
         interfaces.sort_by_key(|interface| interface.mac);
+        let interfaces: Vec<_> = interfaces.into_iter().map(Arc::new).collect();
+        let made_of = MadeOf {
+            macs: interfaces.iter().map(|held| held.mac).collect(),
+            ids: components
+                .iter()
+                .map(|held| held.id.clone())
+                .chain(interfaces.iter().filter_map(|held| held.component_id.clone()))
+                .collect(),
+        };
+        let answer = self.pick(interfaces, components, reply.empty_non_terminal)?;
+        Some((answer, made_of))
+    }
+
+    fn pick(
+        &self,
+        mut interfaces: Vec<Arc<Interface>>,
+        components: Vec<Arc<Component>>,
+        empty_non_terminal: bool,
+    ) -> Option<AnyAnswer> {
         match self {
             AnyKey::Mac(mac) => interfaces.into_iter().find(|held| held.mac == *mac).map(AnyAnswer::Mac),
             AnyKey::Address(address) => {
@@ -125,7 +145,7 @@ impl AnyKey {
             }
             AnyKey::Name(name) => {
                 let found = names::bearers(name.as_str(), &interfaces, &components);
-                let speaks = found.empty_non_terminal == reply.empty_non_terminal;
+                let speaks = found.empty_non_terminal == empty_non_terminal;
                 speaks.then(|| AnyAnswer::Name(Arc::new(found)))
             }
             AnyKey::Id(id) => {

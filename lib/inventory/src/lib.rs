@@ -2,22 +2,36 @@
 //!
 //! Three layers: the replica kept by Watch, a moka cache, a call to smd-cache.
 
+mod cache;
+mod calls;
+mod connection;
 mod few;
 #[cfg(test)]
 mod fixtures;
 mod keys;
+mod layers;
+mod metrics;
 mod names;
 mod parse;
 mod replica;
+#[cfg(test)]
+mod tests;
 mod types;
+mod watch;
 
 pub use keys::Key;
+pub use metrics::METRICS;
 pub use replica::Replica;
 pub use types::{Address, Component, DhcpOption, Interface, Machine, Policy};
 pub use values::{Mac, Name, Xname};
 
+use connection::Watcher;
+use layers::Layers;
+use metrics::Metrics;
+use prometheus_client::registry::Registry;
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
-use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use watch::Session;
 
 /// What is known about a key. The last two never look alike: DHCP policy or silence, NXDOMAIN or SERVFAIL.
 #[derive(Debug, Clone)]
@@ -64,55 +78,69 @@ pub struct Bearers {
 /// The handle every daemon holds; cheap to clone.
 #[derive(Clone)]
 pub struct Inventory {
-    replica: Arc<Replica>,
-    generation: watch::Receiver<u64>,
+    layers: Arc<Layers>,
+    /// Nothing is ever called.
+    fixed: bool,
+    tasks: TaskTracker,
 }
 
 impl Inventory {
-    /// Starts the Watch and returns at once. `program` is told to smd-cache; metrics go to `registry` under `inventory_`.
+    /// Starts the Watch and returns at once. `who` is told to smd-cache; metrics go to `registry` under `inventory_`.
     pub fn start(
-        _config: &config::Inventory,
-        _who: Who,
-        _registry: &mut prometheus_client::registry::Registry,
-        _shutdown: tokio_util::sync::CancellationToken,
+        config: &config::Inventory,
+        who: Who,
+        registry: &mut Registry,
+        shutdown: CancellationToken,
     ) -> Inventory {
-        todo!()
+        let tasks = TaskTracker::new();
+        let layers = Arc::new(Layers::new(Replica::default(), Metrics::register(registry), tasks.clone()));
+        let session = Session::new(Replica::default(), config.replica);
+        let endpoints = config.endpoints.clone();
+        tasks.spawn(Watcher { endpoints, who, session, layers: layers.clone(), shutdown }.run());
+        Inventory { layers, fixed: false, tasks }
     }
 
-    /// An inventory that holds just this replica, for tests and explanations: nothing is ever called.
+    /// An inventory that holds just this replica, for tests and explanations: nothing is ever called, so `peek` always
+    /// answers. What is not held is Unknown if the replica is complete and, for MACs, not stale; else Unavailable.
     pub fn fixed(replica: Replica) -> Inventory {
-        let (_, generation) = watch::channel(replica.freshness().generation);
-        Inventory { replica: Arc::new(replica), generation }
+        let tasks = TaskTracker::new();
+        let layers = Arc::new(Layers::new(replica, Metrics::default(), tasks.clone()));
+        layers.fix();
+        Inventory { layers, fixed: true, tasks }
     }
 
-    /// The answer that needs no waiting.
-    pub fn peek<K: Key>(&self, key: &K) -> Option<Lookup<<K as Key>::Answer>> {
-        let replica = &self.replica;
-        match key.held(replica) {
-            Some(found) => Some(Lookup::Found(found, replica.freshness())),
-            None if replica.is_complete() => Some(Lookup::Unknown),
-            None => None,
-        }
+    /// The answer that needs no waiting. `None`: `lookup` has to call smd-cache.
+    pub fn peek<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
+        self.layers.peek(key).or_else(|| self.fixed.then(|| self.layers.without_calls()))
     }
 
     /// Waits for an answer, at most the look-up deadline (300 ms).
-    pub async fn lookup<K: Key>(&self, key: K) -> Lookup<<K as Key>::Answer> {
-        self.peek(&key).unwrap_or(Lookup::Unavailable)
+    pub async fn lookup<K: Key>(&self, key: K) -> Lookup<K::Answer> {
+        match self.peek(&key) {
+            Some(answer) => answer,
+            None => self.layers.lookup(key).await,
+        }
     }
 
     /// The replica as it is now.
     pub fn snapshot(&self) -> Arc<Replica> {
-        self.replica.clone()
+        self.layers.snapshot()
     }
 
     /// Wakes at each new generation.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.generation.clone()
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.layers.changes()
     }
 
     /// For `/ready`: complete, stale ...
     pub fn health(&self) -> Health {
-        todo!()
+        self.layers.health()
+    }
+
+    /// Returns when everything that was started has ended, after `shutdown`.
+    pub async fn stopped(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 

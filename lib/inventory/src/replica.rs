@@ -107,6 +107,10 @@ impl Replica {
     pub fn interfaces(&self) -> Box<dyn Iterator<Item = &Arc<Interface>> + '_> {
         Box::new(self.macs.values())
     }
+    /// How many interfaces there are.
+    pub fn interface_count(&self) -> usize {
+        self.macs.len()
+    }
     /// Every component, in no order.
     pub fn components(&self) -> impl Iterator<Item = &Arc<Component>> + '_ {
         self.ids.values().filter_map(|owner| owner.component.as_ref())
@@ -126,9 +130,9 @@ impl Replica {
         self.origin = Arc::new(freshness);
     }
 
-    /// Old, whatever smd-cache said of it: it is out of reach, or sends something newer.
-    pub(crate) fn set_stale(&mut self) {
-        self.freshness.stale = true;
+    /// Whatever smd-cache said of it: it may be out of reach, or about to send something newer.
+    pub(crate) fn mark_stale(&mut self, stale: bool) {
+        self.freshness.stale = stale;
     }
 
     pub(crate) fn set_complete(&mut self) {

@@ -1,0 +1,126 @@
+//! The second layer: answers of calls, until the replica has them or they are old.
+//!
+//! One lock orders what Watch says and what calls bring: an answer that is older than the last change seen is never kept,
+//! and one that is kept is dropped by the change that touches it. Readers take no lock.
+
+use crate::{
+    Freshness,
+    keys::{AnyAnswer, AnyKey},
+    watch::{Forget, MadeOf, Position},
+};
+use moka::sync::Cache;
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Answers held. An interface takes about a kilobyte: some 8 MB at the worst, a fifth of what a daemon may take. A guess.
+const MAX_ENTRIES: u64 = 8_192;
+
+/// A found answer is asked for again after this, should its change have escaped us (DESIGN: at most 60 s).
+const FOUND_LIFE: Duration = Duration::from_secs(60);
+
+/// How long a machine that was just added to SMD may be told that it is unknown (DESIGN: 3 s).
+const UNKNOWN_LIFE: Duration = Duration::from_secs(3);
+
+/// A kept answer; no answer: Unknown.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) answer: Option<AnyAnswer>,
+    pub(crate) freshness: Freshness,
+    pub(crate) made_of: MadeOf,
+    until: Instant,
+    epoch: u64,
+}
+
+/// What the cache has for a key.
+#[derive(Debug)]
+pub(crate) enum Hit {
+    /// An answer.
+    Current(Entry),
+    /// To be asked for again, and served stale if nobody answers.
+    Old(Entry),
+}
+
+pub(crate) struct Answers {
+    entries: Cache<AnyKey, Entry>,
+    position: Mutex<Option<Position>>,
+    /// Entries of an earlier one are old.
+    epoch: AtomicU64,
+    /// Counts what Watch said, see [`Answers::moment`].
+    moment: AtomicU64,
+}
+
+impl Entry {
+    pub(crate) fn new(answer: Option<AnyAnswer>, made_of: MadeOf, freshness: Freshness) -> Entry {
+        let life = if answer.is_some() { FOUND_LIFE } else { UNKNOWN_LIFE };
+        Entry { answer, freshness, made_of, until: Instant::now() + life, epoch: 0 }
+    }
+}
+
+impl Answers {
+    pub(crate) fn new() -> Answers {
+        // The time to live here only frees memory; `until` decides, and obeys the clock of tests.
+        let entries = Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(FOUND_LIFE).build();
+        Answers { entries, position: Mutex::default(), epoch: AtomicU64::new(0), moment: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn hit(&self, key: &AnyKey) -> Option<Hit> {
+        let entry = self.entries.get(key).filter(|entry| Instant::now() < entry.until)?;
+        if entry.epoch == self.epoch.load(Ordering::Acquire) {
+            return Some(Hit::Current(entry));
+        }
+        entry.answer.is_some().then_some(Hit::Old(entry))
+    }
+
+    /// Keeps what `instance` said, unless a change seen since may have made it untrue.
+    pub(crate) fn keep(&self, key: AnyKey, instance: &str, mut entry: Entry) {
+        let position = self.lock();
+        let current = position
+            .as_ref()
+            .is_some_and(|at| at.instance == instance && at.generation <= entry.freshness.generation);
+        if current {
+            entry.epoch = self.epoch.load(Ordering::Acquire);
+            self.entries.insert(key, entry);
+        }
+    }
+
+    /// What Watch said. When this returns, nothing that it made untrue is answered from here.
+    pub(crate) fn follow(&self, forget: Forget, position: Option<Position>) {
+        let mut at = self.lock();
+        if position.is_some() {
+            *at = position;
+            self.moment.fetch_add(1, Ordering::AcqRel);
+        }
+        match forget {
+            Forget::Nothing => {}
+            Forget::AskAgain => {
+                self.epoch.fetch_add(1, Ordering::AcqRel);
+            }
+            Forget::Everything => self.entries.invalidate_all(),
+            Forget::Touched(touched) => {
+                for (key, entry) in &self.entries {
+                    if touched.touches(&key, entry.answer.as_ref(), &entry.made_of) {
+                        self.entries.invalidate(&*key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Another number after each change: whoever asks now must not be given the answer of a call from before it.
+    pub(crate) fn moment(&self) -> u64 {
+        self.moment.load(Ordering::Acquire)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Position>> {
+        self.position.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests;

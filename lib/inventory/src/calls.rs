@@ -1,0 +1,209 @@
+//! The third layer: calls to smd-cache, one at a time for each key.
+//!
+//! A call is a task of its own and outlives those who asked: a client that gave up asks again soon, and finds the answer in
+//! the cache. Whoever asks while it is under way waits for the same answer, unless Watch brought a change since it began.
+
+use crate::{
+    Freshness,
+    cache::{Answers, Entry},
+    keys::{AnyAnswer, AnyKey},
+    metrics::Metrics,
+    parse,
+    watch::MadeOf,
+};
+use arc_swap::ArcSwapOption;
+use proto::v1::{self, Outcome, smd_cache_client::SmdCacheClient};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+use tonic::{Code, Request, Response, Status, transport::Channel};
+
+pub(crate) type Client = SmdCacheClient<Channel>;
+
+/// Below the look-up's 300 ms and above the 150 ms that smd-cache waits for SMD (DESIGN, lib/inventory).
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_millis(200);
+
+/// Keys asked for at the same time. With a dead smd-cache each place is taken for the call deadline, so this is 5,000
+/// unknown keys a second; one call takes a few kilobytes. A guess.
+const MAX_CALLS: usize = 1_024;
+
+/// Calls in a row that run into their deadline and count as a lost heartbeat (DESIGN).
+const TIMEOUTS_THAT_COUNT: u32 = 3;
+
+/// What a call said.
+#[derive(Debug, Clone)]
+pub(crate) enum Called {
+    Found(AnyAnswer, Freshness),
+    Unknown,
+    Unavailable,
+}
+
+/// A call under way, begun at a [`Answers::moment`].
+struct Flight {
+    moment: u64,
+    outcome: watch::Receiver<Option<Called>>,
+}
+
+pub(crate) struct Calls {
+    answers: Arc<Answers>,
+    metrics: Arc<Metrics>,
+    client: ArcSwapOption<Client>,
+    flights: Mutex<HashMap<AnyKey, Flight>>,
+    places: Arc<Semaphore>,
+    timeouts: AtomicU32,
+    /// Notified when calls in a row ran into their deadline.
+    pub(crate) too_many_timeouts: Notify,
+    tasks: TaskTracker,
+}
+
+impl Calls {
+    pub(crate) fn new(answers: Arc<Answers>, metrics: Arc<Metrics>, tasks: TaskTracker) -> Calls {
+        Calls {
+            answers,
+            metrics,
+            client: ArcSwapOption::empty(),
+            flights: Mutex::default(),
+            places: Arc::new(Semaphore::new(MAX_CALLS)),
+            timeouts: AtomicU32::new(0),
+            too_many_timeouts: Notify::new(),
+            tasks,
+        }
+    }
+
+    /// Where to call from now on; `None`: nowhere, every call is Unavailable at once.
+    pub(crate) fn set_client(&self, client: Option<Client>) {
+        self.timeouts.store(0, Ordering::Relaxed);
+        self.client.store(client.map(Arc::new));
+    }
+
+    /// Asks smd-cache, or waits for the answer to somebody who just did.
+    pub(crate) async fn ask(self: &Arc<Self>, key: AnyKey) -> Called {
+        let Some(mut outcome) = self.join(key) else { return Called::Unavailable };
+        match outcome.wait_for(Option::is_some).await {
+            Ok(called) => called.clone().unwrap_or(Called::Unavailable),
+            Err(_) => Called::Unavailable,
+        }
+    }
+
+    fn join(self: &Arc<Self>, key: AnyKey) -> Option<watch::Receiver<Option<Called>>> {
+        let mut flights = self.flights();
+        let moment = self.answers.moment();
+        if let Some(flight) = flights.get(&key)
+            && flight.moment == moment
+            && flight.outcome.has_changed().is_ok()
+        {
+            return Some(flight.outcome.clone());
+        }
+        let client = self.client.load_full()?;
+        let place = self.places.clone().try_acquire_owned().ok()?;
+        let (sender, outcome) = watch::channel(None);
+        flights.insert(key.clone(), Flight { moment, outcome: outcome.clone() });
+        drop(flights);
+        let calls = self.clone();
+        self.tasks.spawn(async move {
+            let _place = place;
+            let called = calls.call((*client).clone(), &key).await;
+            calls.land(&key, moment);
+            sender.send_replace(Some(called));
+        });
+        Some(outcome)
+    }
+
+    /// Takes the flight out of the table, unless a newer one has its place.
+    fn land(&self, key: &AnyKey, moment: u64) {
+        let mut flights = self.flights();
+        if flights.get(key).is_some_and(|flight| flight.moment == moment) {
+            flights.remove(key);
+        }
+    }
+
+    async fn call(&self, client: Client, key: &AnyKey) -> Called {
+        self.metrics.in_flight.inc();
+        let reply = timeout(CALL_DEADLINE, send(client, key)).await;
+        self.metrics.in_flight.dec();
+        match reply {
+            Ok(Ok(reply)) => {
+                self.timeouts.store(0, Ordering::Relaxed);
+                self.understand(key, reply.into_inner())
+            }
+            Ok(Err(status)) if !is_deadline(&status) => {
+                self.timeouts.store(0, Ordering::Relaxed);
+                tracing::debug!(%key, code = ?status.code(), message = status.message(), "smd-cache refuses a look-up");
+                Called::Unavailable
+            }
+            Ok(Err(_)) | Err(_) => {
+                self.timed_out();
+                Called::Unavailable
+            }
+        }
+    }
+
+    fn timed_out(&self) {
+        self.metrics.timeouts.inc();
+        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_THAT_COUNT {
+            self.timeouts.store(0, Ordering::Relaxed);
+            self.too_many_timeouts.notify_one();
+        }
+    }
+
+    /// Found and Unknown are kept; the lack of an answer never is.
+    fn understand(&self, key: &AnyKey, reply: v1::LookupReply) -> Called {
+        let outcome = reply.outcome();
+        let origin = reply.freshness.clone().unwrap_or_default();
+        let freshness = parse::freshness(&origin);
+        let (answer, made_of) = match outcome {
+            Outcome::Found => match key.answer(reply) {
+                Some((answer, made_of)) => (Some(answer), made_of),
+                None => {
+                    tracing::debug!(%key, "smd-cache found it and says nothing of it");
+                    return Called::Unavailable;
+                }
+            },
+            Outcome::Unknown => (None, MadeOf::default()),
+            Outcome::Unavailable | Outcome::Unspecified => return Called::Unavailable,
+        };
+        self.answers.keep(key.clone(), &origin.instance, Entry::new(answer.clone(), made_of, freshness));
+        answer.map_or(Called::Unknown, |answer| Called::Found(answer, freshness))
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<AnyKey, Flight>> {
+        self.flights.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+async fn send(mut client: Client, key: &AnyKey) -> Result<Response<v1::LookupReply>, Status> {
+    match key {
+        AnyKey::Mac(mac) => client.lookup_mac(timed(v1::LookupMacRequest { mac: mac.to_string() })).await,
+        AnyKey::Address(address) => {
+            client.lookup_address(timed(v1::LookupAddressRequest { address: address.to_string() })).await
+        }
+        AnyKey::Name(name) => {
+            client.lookup_name(timed(v1::LookupNameRequest { name: name.to_string() })).await
+        }
+        AnyKey::Id(id) => {
+            client.lookup_component(timed(v1::LookupComponentRequest { id: id.to_string() })).await
+        }
+    }
+}
+
+/// The server is told, too, so that it does not work for nobody.
+fn timed<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(CALL_DEADLINE);
+    request
+}
+
+/// tonic's own timeout, on either side, is Cancelled or DeadlineExceeded.
+fn is_deadline(status: &Status) -> bool {
+    matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded)
+}

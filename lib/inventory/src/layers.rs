@@ -1,0 +1,227 @@
+//! The three layers as one: replica, cache, call. What Watch says goes to all of them, here and in this order.
+
+use crate::{
+    Health, Lookup, Replica,
+    cache::{Answers, Hit},
+    calls::{Called, Calls},
+    keys::Key,
+    metrics::{Layer, Loss, Metrics},
+    watch::{Effect, Link},
+};
+use arc_swap::ArcSwap;
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime},
+};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::task::TaskTracker;
+
+/// Above the call's 200 ms, below the 400 ms a packet may take (DESIGN, lib/inventory).
+pub(crate) const LOOKUP_DEADLINE: Duration = Duration::from_millis(300);
+
+pub(crate) struct Layers {
+    replica: ArcSwap<Replica>,
+    answers: Arc<Answers>,
+    pub(crate) calls: Arc<Calls>,
+    metrics: Arc<Metrics>,
+    link: ArcSwap<Link>,
+    /// Why the last connection was lost; empty while there is one.
+    trouble: Mutex<String>,
+    changed: watch::Sender<u64>,
+}
+
+impl Layers {
+    pub(crate) fn new(replica: Replica, metrics: Metrics, tasks: TaskTracker) -> Layers {
+        let metrics = Arc::new(metrics);
+        let answers = Arc::new(Answers::new());
+        Layers {
+            calls: Arc::new(Calls::new(answers.clone(), metrics.clone(), tasks)),
+            answers,
+            metrics,
+            link: ArcSwap::default(),
+            trouble: Mutex::new("smd-cache was not reached yet".into()),
+            changed: watch::Sender::new(replica.freshness().generation),
+            replica: ArcSwap::from_pointee(replica),
+        }
+    }
+
+    /// Of an inventory that is never anything else.
+    pub(crate) fn fix(&self) {
+        let server_stale = self.replica.load().freshness().stale;
+        self.link.store(Arc::new(Link { connected: true, following: true, server_stale }));
+        self.trouble().clear();
+    }
+
+    pub(crate) fn peek<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
+        self.from_replica(key).or_else(|| self.from_cache(key))
+    }
+
+    /// Calls smd-cache for what `peek` did not answer.
+    pub(crate) async fn lookup<K: Key>(&self, key: K) -> Lookup<K::Answer> {
+        let called = timeout(LOOKUP_DEADLINE, self.calls.ask(key.any())).await.unwrap_or(Called::Unavailable);
+        // What came by Watch meanwhile is at least as new.
+        if let Some(answer) = self.from_replica(&key) {
+            return answer;
+        }
+        let answer = match called {
+            Called::Found(answer, freshness) => K::pick(&answer).map(|found| Lookup::Found(found, freshness)),
+            Called::Unknown => Some(Lookup::Unknown),
+            Called::Unavailable => None,
+        };
+        if let Some(answer) = answer {
+            self.metrics.answered(Layer::Call, is_stale(&answer));
+            return answer;
+        }
+        self.outdated(&key).unwrap_or_else(|| self.unavailable())
+    }
+
+    /// The last word of an inventory that calls nobody.
+    pub(crate) fn without_calls<T>(&self) -> Lookup<T> {
+        let replica = self.replica.load();
+        match replica.is_complete() && !replica.freshness().stale {
+            true => Lookup::Unknown,
+            false => self.unavailable(),
+        }
+    }
+
+    /// Also where a limit on age would be looked at.
+    fn from_replica<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
+        let replica = self.replica.load();
+        let freshness = replica.freshness();
+        let answer = match key.held(&replica) {
+            Some(found) => Lookup::Found(found, freshness),
+            None if K::CLOSED && replica.is_complete() => Lookup::Unknown,
+            None => return None,
+        };
+        self.metrics.answered(Layer::Replica, freshness.stale);
+        Some(answer)
+    }
+
+    fn from_cache<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
+        let Hit::Current(entry) = self.answers.hit(&key.any())? else { return None };
+        let link = self.link.load();
+        let mut freshness = entry.freshness;
+        freshness.stale = !link.connected || link.server_stale;
+        let answer = match entry.answer {
+            Some(answer) => Lookup::Found(K::pick(&answer)?, freshness),
+            None => Lookup::Unknown,
+        };
+        self.metrics.answered(Layer::Cache, freshness.stale);
+        Some(answer)
+    }
+
+    /// An answer that was to be asked for again, when nobody answers.
+    fn outdated<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
+        let (Hit::Old(entry) | Hit::Current(entry)) = self.answers.hit(&key.any())?;
+        let mut freshness = entry.freshness;
+        freshness.stale = true;
+        self.metrics.answered(Layer::Cache, true);
+        Some(Lookup::Found(K::pick(&entry.answer?)?, freshness))
+    }
+
+    fn unavailable<T>(&self) -> Lookup<T> {
+        self.metrics.unavailable.inc();
+        Lookup::Unavailable
+    }
+
+    /// Carries out what an event means. First the cache forgets, then the replica is swapped: a key that moves from one
+    /// to the other is asked for once too often, but never answered with what it was.
+    pub(crate) fn take(&self, effect: Effect, link: Link) {
+        self.answers.follow(effect.forget, effect.position);
+        self.metrics.connected.set(link.connected.into());
+        if link.following && !self.link.load().following {
+            self.trouble().clear();
+        }
+        self.link.store(Arc::new(link));
+        if let Some(replica) = effect.publish {
+            self.publish(replica);
+        }
+        if effect.wake {
+            self.changed.send_replace(self.replica.load().freshness().generation);
+        }
+    }
+
+    fn publish(&self, replica: Replica) {
+        let freshness = replica.freshness();
+        self.metrics.generation.set(freshness.generation.try_into().unwrap_or(i64::MAX));
+        self.metrics.read_at(freshness.read_at);
+        let before = self.replica.swap(Arc::new(replica));
+        let now = self.replica.load();
+        if now.is_complete()
+            && (!before.is_complete() || before.freshness().generation != freshness.generation)
+        {
+            tracing::info!(
+                generation = freshness.generation,
+                interfaces = now.interface_count(),
+                "the inventory is replaced by a newer one"
+            );
+        }
+        // A new snapshot counts from zero.
+        let skipped = now.skipped().checked_sub(before.skipped()).unwrap_or(now.skipped());
+        if skipped > 0 {
+            self.metrics.skipped.inc_by(skipped);
+            tracing::warn!(parts = skipped, "parts of smd-cache's messages cannot be read and are left out");
+        }
+    }
+
+    /// Counts and logs the end of a Watch, loudly when it was one that worked.
+    pub(crate) fn lost(&self, loss: Loss, text: String) {
+        self.metrics.lost(loss);
+        let mut trouble = self.trouble();
+        match trouble.as_str() == text {
+            false => tracing::warn!(reason = loss.label(), "{text}; what is held goes on being served"),
+            true => tracing::debug!(reason = loss.label(), "still: {text}"),
+        }
+        *trouble = text;
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Replica> {
+        self.replica.load_full()
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let replica = self.replica.load();
+        let link = self.link.load();
+        let freshness = replica.freshness();
+        let stale = freshness.stale || !link.following || link.server_stale;
+        Health {
+            complete: replica.is_complete(),
+            connected: link.connected,
+            stale,
+            generation: freshness.generation,
+            reason: self.reason(&link, age(freshness.whole_read_at)),
+        }
+    }
+
+    fn reason(&self, link: &Link, age: String) -> String {
+        let trouble = self.trouble();
+        match link {
+            Link { connected: false, .. } if trouble.is_empty() => "smd-cache is out of reach".into(),
+            Link { connected: false, .. } => trouble.clone(),
+            Link { following: false, .. } => {
+                "smd-cache has not sent anything newer than what is held yet".into()
+            }
+            Link { server_stale: true, .. } => format!("smd-cache's last whole read of SMD was {age}"),
+            _ => String::new(),
+        }
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, String> {
+        self.trouble.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn is_stale<T>(answer: &Lookup<T>) -> bool {
+    matches!(answer, Lookup::Found(_, freshness) if freshness.stale)
+}
+
+fn age(read_at: Option<SystemTime>) -> String {
+    match read_at {
+        Some(read_at) => format!("{} s ago", read_at.elapsed().unwrap_or_default().as_secs()),
+        None => "never".into(),
+    }
+}

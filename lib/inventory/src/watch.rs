@@ -1,0 +1,274 @@
+//! The client's half of Watch: what each event does to what is held. Pure: no socket, no clock, no task.
+//!
+//! ```text
+//!  Away ──Hello──▶ Waiting ──Synced──▶ Receiving ──Complete──▶ Following ──Change──┐
+//!   ▲                │ (Hello synced)     ▲  Put, Put ...        ▲   ▲─────────────┘
+//!   │                └────────────────────┴──── resumed ─────────┘
+//!   └──── lost: from anywhere; what is held goes on being served, marked stale, and a snapshot half received is dropped
+//! ```
+//! What is held is answered from in every phase and is stale in all but Following. Without a replica only domain, zones and
+//! freshness are held, and the cache follows the changes.
+
+mod touched;
+
+pub(crate) use touched::{MadeOf, Touched};
+
+use crate::{Replica, metrics::Loss, replica::Patch};
+use proto::v1::{self, watch_event::Event};
+
+/// How the state is doing, beside the replica.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// Greeted, and heard from since.
+    pub(crate) connected: bool,
+    /// What is held is continued by this connection.
+    pub(crate) following: bool,
+    /// smd-cache says that it is stale itself.
+    pub(crate) server_stale: bool,
+}
+
+/// Generations count within an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) instance: String,
+    pub(crate) generation: u64,
+}
+
+/// What the cache forgets.
+#[derive(Debug, Default)]
+pub(crate) enum Forget {
+    #[default]
+    Nothing,
+    /// Every entry is to be asked for again, and served stale if nobody answers.
+    AskAgain,
+    /// The replica has it all now.
+    Everything,
+    /// What a change speaks of.
+    Touched(Touched),
+}
+
+/// What is to be done after an event, in this order.
+#[derive(Debug, Default)]
+pub(crate) struct Effect {
+    pub(crate) forget: Forget,
+    /// From here on the cache follows; replies that are older are not kept.
+    pub(crate) position: Option<Position>,
+    /// The replica to swap in.
+    pub(crate) publish: Option<Replica>,
+    /// It has new content.
+    pub(crate) wake: bool,
+    /// The connection is of no more use; `request` says what to ask for on the next one.
+    pub(crate) restart: Option<Loss>,
+}
+
+/// The state across connections.
+#[derive(Debug)]
+pub(crate) struct Session {
+    wants_snapshot: bool,
+    replica: Replica,
+    /// What can be continued.
+    held: Option<v1::Freshness>,
+    server_stale: bool,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Away,
+    Waiting(v1::Hello),
+    /// The next replica, so far.
+    Receiving(Box<Replica>),
+    Following,
+}
+
+impl Session {
+    /// Holding `replica`, which may be the empty one or one read from disk.
+    pub(crate) fn new(replica: Replica, wants_snapshot: bool) -> Session {
+        let held = replica.is_complete().then(|| replica.origin().clone());
+        Session { wants_snapshot, replica, held, server_stale: false, phase: Phase::Away }
+    }
+
+    /// What to send smd-cache, apart from who asks.
+    pub(crate) fn request(&self) -> v1::WatchRequest {
+        v1::WatchRequest { freshness: self.held.clone(), snapshot: self.wants_snapshot, ..Default::default() }
+    }
+
+    pub(crate) fn link(&self) -> Link {
+        Link {
+            connected: !matches!(self.phase, Phase::Away),
+            following: matches!(self.phase, Phase::Following),
+            server_stale: self.server_stale,
+        }
+    }
+
+    pub(crate) fn event(&mut self, event: Event) -> Effect {
+        match event {
+            Event::Hello(hello) => self.hello(hello),
+            Event::Heartbeat(beat) => self.heartbeat(beat.freshness.unwrap_or_default()),
+            Event::Synced(synced) => self.synced(synced),
+            Event::Put(put) => self.put(put),
+            Event::Complete(complete) => self.complete(complete),
+            Event::Change(change) => self.change(change),
+        }
+    }
+
+    /// The connection is gone or given up.
+    pub(crate) fn lost(&mut self) -> Effect {
+        self.phase = Phase::Away;
+        self.publish(false)
+    }
+
+    fn hello(&mut self, hello: v1::Hello) -> Effect {
+        let freshness = hello.freshness.clone().unwrap_or_default();
+        self.server_stale = freshness.stale;
+        let news = !self.replica.is_complete();
+        if news {
+            self.replica.set_domain(&hello.domain);
+            self.replica.set_zones(hello.zones.clone());
+            self.replica.set_freshness(freshness.clone());
+        }
+        let (synced, resumed) = (hello.synced, hello.resumed);
+        self.phase = Phase::Waiting(hello);
+        let effect = match synced {
+            true => self.start(freshness, resumed),
+            false => {
+                Effect { forget: Forget::AskAgain, position: Some(at(&freshness)), ..self.publish(false) }
+            }
+        };
+        Effect { wake: effect.wake || news, ..effect }
+    }
+
+    fn synced(&mut self, synced: v1::Synced) -> Effect {
+        let freshness = synced.freshness.unwrap_or_default();
+        self.server_stale = freshness.stale;
+        match &self.phase {
+            Phase::Waiting(_) => self.start(freshness, synced.resumed),
+            _ => Effect::default(),
+        }
+    }
+
+    /// This server may replace what is held, and begins to, or continues it.
+    fn start(&mut self, freshness: v1::Freshness, resumed: bool) -> Effect {
+        let Phase::Waiting(hello) = std::mem::replace(&mut self.phase, Phase::Following) else {
+            return Effect::default();
+        };
+        if resumed {
+            return self.resume(freshness, hello);
+        }
+        if self.wants_snapshot {
+            let mut next = Replica::default();
+            next.set_domain(&hello.domain);
+            let position = at(&freshness);
+            self.phase = Phase::Receiving(Box::new(next));
+            return Effect { forget: Forget::AskAgain, position: Some(position), ..self.publish(false) };
+        }
+        // What was asked for since the greeting is of that generation or a later one, and is followed from there.
+        let greeted = hello.freshness.map_or(0, |greeted| greeted.generation);
+        let generation = if greeted > 0 { greeted } else { freshness.generation };
+        let held = v1::Freshness { generation, ..freshness };
+        self.replica.set_freshness(held.clone());
+        self.hold(held, Forget::AskAgain, true)
+    }
+
+    fn resume(&mut self, freshness: v1::Freshness, hello: v1::Hello) -> Effect {
+        let Some(held) = self.held.clone() else { return self.ask_anew(Loss::Gap) };
+        self.replica.set_domain(&hello.domain);
+        if held.digest == freshness.digest || at(&held) == at(&freshness) {
+            // Equal content, perhaps another instance's: its generations count from now on.
+            self.replica.set_zones(hello.zones);
+            self.replica.set_freshness(freshness.clone());
+            let same = at(&held) == at(&freshness);
+            let forget = if same { Forget::Nothing } else { Forget::AskAgain };
+            return self.hold(freshness, forget, !same);
+        }
+        if held.instance == freshness.instance {
+            return self.hold(held, Forget::Nothing, false);
+        }
+        self.ask_anew(Loss::Gap)
+    }
+
+    fn put(&mut self, put: v1::Put) -> Effect {
+        if matches!(self.phase, Phase::Following) && self.wants_snapshot {
+            // A server that sends everything once more.
+            let mut next = Replica::default();
+            next.set_domain(self.replica.domain().map_or("", |domain| domain.as_str()));
+            self.phase = Phase::Receiving(Box::new(next));
+        }
+        let Phase::Receiving(next) = &mut self.phase else { return self.ask_anew(Loss::Gap) };
+        next.apply(Patch { interfaces: put.interfaces, components: put.components, ..Patch::default() });
+        Effect::default()
+    }
+
+    fn complete(&mut self, complete: v1::Complete) -> Effect {
+        let Phase::Receiving(next) = std::mem::replace(&mut self.phase, Phase::Following) else {
+            return self.ask_anew(Loss::Gap);
+        };
+        let freshness = complete.freshness.unwrap_or_default();
+        self.server_stale = freshness.stale;
+        self.replica = *next;
+        self.replica.set_zones(complete.zones);
+        self.replica.set_freshness(freshness.clone());
+        self.replica.set_complete();
+        self.hold(freshness, Forget::Everything, true)
+    }
+
+    fn change(&mut self, change: v1::Change) -> Effect {
+        let freshness = change.freshness.clone().unwrap_or_default();
+        let next = self.held.as_ref().map(|held| Position { generation: held.generation + 1, ..at(held) });
+        if !matches!(self.phase, Phase::Following) || next != Some(at(&freshness)) {
+            return self.ask_anew(Loss::Gap);
+        }
+        self.server_stale = freshness.stale;
+        let touched = Touched::by(&change);
+        if self.wants_snapshot {
+            self.replica.apply(Patch {
+                interfaces: change.put_interfaces,
+                removed_macs: change.removed_macs,
+                components: change.put_components,
+                removed_ids: change.removed_ids,
+            });
+        }
+        self.replica.set_zones(change.zones);
+        self.replica.set_freshness(freshness.clone());
+        self.hold(freshness, Forget::Touched(touched), true)
+    }
+
+    fn heartbeat(&mut self, freshness: v1::Freshness) -> Effect {
+        self.server_stale = freshness.stale;
+        // One of a later generation overtook its change: what it says is not about what is held.
+        if matches!(self.phase, Phase::Following) && self.held.as_ref().map(at) == Some(at(&freshness)) {
+            self.replica.set_freshness(freshness.clone());
+            self.held = Some(freshness);
+        }
+        self.publish(false)
+    }
+
+    fn hold(&mut self, freshness: v1::Freshness, forget: Forget, wake: bool) -> Effect {
+        let position = Some(at(&freshness));
+        self.held = Some(freshness);
+        Effect { forget, position, ..self.publish(wake) }
+    }
+
+    /// Asks for the whole snapshot on a new connection. Instance and read times are still told, so that no server that
+    /// knows less begins to send.
+    fn ask_anew(&mut self, why: Loss) -> Effect {
+        if let Some(held) = &mut self.held {
+            held.generation = 0;
+            held.digest.clear();
+        }
+        Effect { restart: Some(why), ..Effect::default() }
+    }
+
+    fn publish(&self, wake: bool) -> Effect {
+        let mut replica = self.replica.clone();
+        replica.mark_stale(self.server_stale || !matches!(self.phase, Phase::Following));
+        Effect { publish: Some(replica), wake, ..Effect::default() }
+    }
+}
+
+fn at(freshness: &v1::Freshness) -> Position {
+    Position { instance: freshness.instance.clone(), generation: freshness.generation }
+}
+
+#[cfg(test)]
+mod tests;
