@@ -49,8 +49,9 @@ const ERRORS_IN_A_ROW: u32 = 100;
 /// Serves DHCPv4 until told to stop.
 pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let file = running.config.clone();
+    let admin = running.bind_admin(file.dhcpd.admin).await?;
     let metrics = Metrics::register(&mut running.registry);
-    let who = Who { name: "dhcpd", version: daemon::SHORT_VERSION, admin_port: file.dhcpd.admin.port() };
+    let who = Who { name: "dhcpd", version: daemon::SHORT_VERSION, admin_port: admin.port() };
     let shutdown = running.shutdown.clone();
     let inventory = Inventory::start(&file.inventory, who, &mut running.registry, shutdown);
     let mut server = Server::new(&file, inventory.clone(), metrics)?;
@@ -58,7 +59,7 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let replica = file.inventory.replica;
     running.readiness.add("inventory", move || inventory_state(&inventory.health(), replica));
     running.readiness.add("sockets", server.readiness());
-    running.admin(file.dhcpd.admin, server.pages()).await?;
+    running.admin(admin, server.pages()).await?;
     server.run(running).await
 }
 

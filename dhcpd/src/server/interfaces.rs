@@ -128,8 +128,12 @@ pub fn wanted(listen: &[Listen], interfaces: &[Interface]) -> Wanted {
                 wanted.missing.push(format!("no interface has the address {address}"));
             }
             (None, address) => {
-                let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED);
-                wanted.relays.insert(SocketAddrV4::new(address, line.port));
+                let bound = address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+                wanted.relays.insert(SocketAddrV4::new(bound, line.port));
+                let heard = |one: &&Interface| one.hears_broadcasts && !one.addresses.is_empty();
+                if address.is_none() && !chosen.iter().any(heard) {
+                    wanted.missing.push("no interface that hears broadcasts has an IPv4 address yet".into());
+                }
             }
         }
         for interface in chosen.iter().filter(|interface| interface.hears_broadcasts) {
@@ -227,6 +231,14 @@ mod tests {
         let wanted = wanted(&lines, &host());
         assert_eq!(wanted.devices.iter().filter(|device| device.index == 2).count(), 1);
         assert_eq!(wanted.relays.len(), 2);
+    }
+
+    #[test]
+    fn a_host_without_addresses_waits_for_one() {
+        let host = [interface("lo", 1, false, &[("127.0.0.1", 8)]), interface("eth1", 3, true, &[])];
+        let wanted = wanted(&[listen(None, None, 67)], &host);
+        assert_eq!((wanted.devices.len(), wanted.relays.len()), (0, 1));
+        assert_eq!(wanted.missing, ["no interface that hears broadcasts has an IPv4 address yet"]);
     }
 
     #[test]

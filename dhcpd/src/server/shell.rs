@@ -30,6 +30,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
+use tracing::field::{DisplayValue, display};
 use values::Mac;
 
 /// How long a packet may take: above the look-up's own 300 ms, well below the second after which clients ask again.
@@ -171,12 +172,12 @@ impl Shell {
 
     fn stay_silent(&self, request: &Request, silent: Silent) {
         self.metrics.silent(silent);
-        tracing::debug!(mac = ?request.message.mac(), reason = silent.label(), "no answer");
+        tracing::debug!(mac = mac(&request.message), reason = silent.label(), "no answer");
     }
 
     fn reply(self: &Arc<Self>, request: &Request, reply: &Reply) {
         self.metrics.reply(reply.message_type);
-        tracing::debug!(mac = ?request.message.mac(), kind = ?reply.message_type, to = ?reply.destination, "answer");
+        tracing::debug!(mac = mac(&request.message), kind = ?reply.message_type, to = %reply.destination, "answer");
         let bytes = reply.encode();
         let port = request.listener.port;
         match reply.destination {
@@ -332,11 +333,11 @@ impl Shell {
 /// A note as a sentence.
 fn tell(request: &Request, note: &Note, left_out: u32) {
     let Request { message, arrival, .. } = request;
-    let mac = message.mac().map(|mac| mac.to_string()).unwrap_or_default();
-    let relay = message.giaddr;
+    let mac = mac(message);
+    let relay = Some(message.giaddr).filter(|relay| !relay.is_unspecified()).map(display);
     match note {
         Note::UnknownMac(mac) => {
-            tracing::info!(%mac, %relay, left_out, "an unknown MAC asks for an address; see `dhcpd unknown`");
+            tracing::info!(%mac, relay, left_out, "an unknown MAC asks for an address; see `dhcpd unknown`");
         }
         Note::UnconfiguredSubnet { link } => {
             tracing::warn!(mac, %link, left_out, "relayed from a subnet that nobody configured: its first address was given");
@@ -364,6 +365,11 @@ fn tell(request: &Request, note: &Note, left_out: u32) {
             tracing::warn!(mac, ?codes, left_out, "options did not fit into what the client accepts");
         }
     }
+}
+
+/// Who asks, for logs.
+fn mac(message: &Message) -> Option<DisplayValue<Mac>> {
+    message.mac().map(display)
 }
 
 /// Where it arrived, as decisions want it. `None`: not IPv4, which such a socket does not receive.
