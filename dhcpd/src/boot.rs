@@ -118,7 +118,9 @@ fn fill(url: &str, message: &Message, machine: &Machine<'_>) -> String {
         let written = match (name, component) {
             ("mac", _) => write!(filled, "{}", machine.interface.mac),
             ("hostname", _) => write!(filled, "{}", machine.address.hostname),
-            ("arch", _) => write!(filled, "{}", message.architectures().next().map_or("", build_architecture)),
+            ("arch", _) => {
+                write!(filled, "{}", message.architectures().next().map_or("", build_architecture))
+            }
             ("id", Some(component)) => write!(filled, "{}", component.id),
             ("nid", Some(component)) => component.nid.map_or(Ok(()), |nid| write!(filled, "{nid}")),
             ("id" | "nid", None) => Ok(()),

@@ -6,19 +6,17 @@ mod destination;
 mod place;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use crate::{
     config::Config,
-    wire::{self, Message, MessageType, OptionCode, Packet},
+    wire::{Message, MessageType, OptionCode, Packet},
 };
 use answer::Answer;
 use inventory::{Address, Interface, Lookup};
 use ipnet::Ipv4Net;
 use place::Place;
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddrV4},
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use values::Mac;
 
 /// Where a datagram arrived.
@@ -242,7 +240,12 @@ impl Note {
 const SERVER_OVERRIDE: u8 = 11;
 
 /// What the inventory must be asked for before deciding; an error where no answer is due whatever it says.
-pub fn key(config: &Config, message: &Message, arrival: &Arrival, ours: &[OwnAddress]) -> Result<Mac, Silent> {
+pub fn key(
+    config: &Config,
+    message: &Message,
+    arrival: &Arrival,
+    ours: &[OwnAddress],
+) -> Result<Mac, Silent> {
     use MessageType::{Decline, Discover, Inform, Release, Request};
     if arrival.relay_socket && !arrival.is_unicast(ours) {
         return Err(Silent::NotForUs);
@@ -402,7 +405,8 @@ impl<'a> Question<'a> {
     /// an address.
     fn network(&self, address: Ipv4Addr) -> Option<Ipv4Net> {
         let configured = self.config.networks.iter().copied().find(|network| network.contains(&address));
-        let own = self.ours.iter().filter_map(OwnAddress::network).filter(|network| network.contains(&address));
+        let own =
+            self.ours.iter().filter_map(OwnAddress::network).filter(|network| network.contains(&address));
         own.chain(configured).max_by_key(Ipv4Net::prefix_len)
     }
 }
@@ -429,50 +433,5 @@ impl Decision {
     fn with(mut self, note: Option<Note>) -> Decision {
         self.notes.extend(note);
         self
-    }
-}
-
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.outcome {
-            Outcome::Reply(reply) => write!(f, "{reply}")?,
-            Outcome::Silent(reason) => write!(f, "silent: {}", reason.label())?,
-        }
-        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
-    }
-}
-
-impl fmt::Display for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match wire::parse_reply(&self.encode()) {
-            Ok(message) => write!(f, "{message}")?,
-            Err(refused) => write!(f, "unreadable: {}", refused.label())?,
-        }
-        write!(f, " -> {} from {}", self.destination, self.source)
-    }
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Destination::Unicast(address) => write!(f, "{address}"),
-            Destination::Broadcast { port, .. } => write!(f, "broadcast:{port}"),
-            Destination::Link { mac, address, .. } => write!(f, "{mac} {address}"),
-        }
-    }
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Note::UnknownMac(mac) => write!(f, "{mac} is not known"),
-            Note::UnconfiguredSubnet { link } => write!(f, "no subnet contains {link}: first address given"),
-            Note::OffLink { address } => write!(f, "{address} is in no prefix of the receiving interface"),
-            Note::NoAddressThere { link } => write!(f, "no address in the subnet of {link}"),
-            Note::Conflict { address } => write!(f, "somebody else uses {address}"),
-            Note::Released { address } => write!(f, "{address} released"),
-            Note::NoLoader { architecture } => write!(f, "no loader for architecture {architecture}"),
-            Note::LeftOut { codes } => write!(f, "no room for options {codes:?}"),
-        }
     }
 }

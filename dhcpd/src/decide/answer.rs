@@ -58,8 +58,10 @@ impl Answer<'_, '_> {
             return Decision::silent(Silent::NoServerId);
         };
         let policy = self.given.map(|(_, entry)| &entry.policy);
-        let next_server =
-            policy.and_then(|policy| policy.next_server).or(config.boot.tftp_server).unwrap_or(server.default_next);
+        let next_server = policy
+            .and_then(|policy| policy.next_server)
+            .or(config.boot.tftp_server)
+            .unwrap_or(server.default_next);
         let boot_file = self.given.and_then(|(_, address)| {
             let machine = Machine { interface: self.interface, address };
             BootFile::choose(&config.boot, message, &machine)
@@ -133,7 +135,9 @@ impl Answer<'_, '_> {
     /// Rule, subnet, global; where none of them says, the network that the address lies in.
     fn prefix_length(&self, values: &Values, client: Ipv4Addr) -> Option<u8> {
         let policy = self.given.and_then(|(_, entry)| entry.policy.prefix_length);
-        policy.or(values.netmask).or_else(|| self.question.network(client).map(|network| network.prefix_len()))
+        policy
+            .or(values.netmask)
+            .or_else(|| self.question.network(client).map(|network| network.prefix_len()))
     }
 }
 
@@ -200,7 +204,7 @@ fn echo(options: &mut Options, message: &Message, code: OptionCode) {
 fn times(lease: u32, mac: Mac) -> (u32, u32) {
     let [.., a, b, c, d] = mac.0;
     let spread = u32::from_be_bytes([a, b, c, d]).wrapping_mul(0x9e37_79b1) >> 16; // Knuth's multiplicative hash
-    let earlier = (lease / 16) as u64 * spread as u64 >> 16;
+    let earlier = ((lease / 16) as u64 * spread as u64) >> 16;
     (lease / 2 - earlier as u32, lease - lease / 8)
 }
 

@@ -27,7 +27,8 @@ pub(super) fn destination(question: &Question<'_>, kind: MessageType, given: Ipv
     if question.kind == MessageType::Inform {
         // ciaddr; the sender where a client left it out
         let has = [message.ciaddr, *arrival.source.ip()].into_iter().find(|address| is_host(*address));
-        return has.map_or(broadcast, |address| Destination::Unicast(SocketAddrV4::new(address, CLIENT_PORT)));
+        return has
+            .map_or(broadcast, |address| Destination::Unicast(SocketAddrV4::new(address, CLIENT_PORT)));
     }
     if message.ciaddr == given {
         return Destination::Unicast(SocketAddrV4::new(given, CLIENT_PORT));

@@ -95,7 +95,9 @@ impl<'a> Place<'a> {
     /// Whether option 118 decided, which is then returned (RFC 3011 §2).
     pub(super) fn honours_subnet_selection(&self, question: &Question<'_>) -> bool {
         match self {
-            Place::Subnet { link, .. } => question.message.address(OptionCode::SubnetSelection) == Some(*link),
+            Place::Subnet { link, .. } => {
+                question.message.address(OptionCode::SubnetSelection) == Some(*link)
+            }
             _ => false,
         }
     }

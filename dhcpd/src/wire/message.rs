@@ -1,8 +1,8 @@
 //! A message, parsed: leniently where that is harmless, never trusting a length.
 
 use super::{
-    BOOTREPLY, BOOTREQUEST, BROADCAST_FLAG, COOKIE, END, FILE, MessageType, OPTIONS, OVERLOADED_FILE, OVERLOADED_SNAME,
-    OptionCode, PAD, SNAME,
+    BOOTREPLY, BOOTREQUEST, BROADCAST_FLAG, COOKIE, END, FILE, MessageType, OPTIONS, OVERLOADED_FILE,
+    OVERLOADED_SNAME, OptionCode, PAD, SNAME,
 };
 use std::{net::Ipv4Addr, ops::Range};
 use values::Mac;
@@ -63,7 +63,8 @@ pub enum Refused {
 
 impl Refused {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Refused; 4] = [Refused::Short, Refused::NotARequest, Refused::HardwareLength, Refused::Cookie];
+    pub const ALL: [Refused; 4] =
+        [Refused::Short, Refused::NotARequest, Refused::HardwareLength, Refused::Cookie];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
@@ -270,7 +271,8 @@ impl Message {
     /// Option 60 as text, whatever is not printable replaced.
     pub fn vendor_class(&self) -> Option<String> {
         let class = self.option(OptionCode::ClassIdentifier)?;
-        let printable = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { *byte as char } else { '?' };
+        let printable =
+            |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { *byte as char } else { '?' };
         Some(class.iter().map(printable).collect())
     }
 

@@ -5,8 +5,8 @@
 //! Option 82 always fits, verbatim, right before End (RFC 3046 §2.2).
 
 use super::{
-    BOOTREPLY, COOKIE, END, FILE, HEADER, LONGEST_PART, MessageType, OPTIONS, OVERLOADED_FILE, OVERLOADED_SNAME,
-    OptionCode, SNAME,
+    BOOTREPLY, COOKIE, END, FILE, HEADER, LONGEST_PART, MessageType, OPTIONS, OVERLOADED_FILE,
+    OVERLOADED_SNAME, OptionCode, SNAME,
 };
 use std::net::Ipv4Addr;
 

@@ -10,8 +10,12 @@ impl fmt::Display for Message {
             None => write!(f, "BOOTP")?,
         }
         write!(f, " xid={:08x} flags={:04x}", self.xid, self.flags)?;
-        let addresses =
-            [("ciaddr", self.ciaddr), ("yiaddr", self.yiaddr), ("siaddr", self.siaddr), ("giaddr", self.giaddr)];
+        let addresses = [
+            ("ciaddr", self.ciaddr),
+            ("yiaddr", self.yiaddr),
+            ("siaddr", self.siaddr),
+            ("giaddr", self.giaddr),
+        ];
         for (name, address) in addresses.iter().filter(|(_, address)| !address.is_unspecified()) {
             write!(f, " {name}={address}")?;
         }
@@ -34,17 +38,21 @@ impl fmt::Display for Message {
     }
 }
 
-/// Text where it usually is text and looks like it, dotted addresses where they are that, else hexadecimal.
+/// Text where it usually is text and looks like it, addresses and seconds where they are that, else hexadecimal.
 fn option_value(f: &mut fmt::Formatter<'_>, code: u8, value: &[u8]) -> fmt::Result {
     const ADDRESSES: [u8; 7] = [1, 3, 6, 28, 50, 54, 118];
+    const SECONDS: [u8; 3] = [51, 58, 59];
     const TEXTS: [u8; 9] = [12, 15, 17, 56, 60, 66, 67, 77, 114];
     let text = value.strip_suffix(&[0]).unwrap_or(value);
-    if ADDRESSES.contains(&code) && !value.is_empty() && value.len() % 4 == 0 {
+    if ADDRESSES.contains(&code) && !value.is_empty() && value.len().is_multiple_of(4) {
         for (index, address) in value.chunks_exact(4).enumerate() {
             let [a, b, c, d] = [address[0], address[1], address[2], address[3]];
             write!(f, "{}{a}.{b}.{c}.{d}", if index == 0 { "" } else { "," })?;
         }
         return Ok(());
+    }
+    if let (true, [a, b, c, d]) = (SECONDS.contains(&code), value) {
+        return write!(f, "{}s", u32::from_be_bytes([*a, *b, *c, *d]));
     }
     if TEXTS.contains(&code) && !text.is_empty() && text.iter().all(u8::is_ascii_graphic) {
         return f.write_str(&String::from_utf8_lossy(text));

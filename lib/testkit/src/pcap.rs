@@ -81,7 +81,9 @@ mod tests {
         let mut ip = vec![0x45, 0, 0, 33, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
         ip.extend_from_slice(&[3, 232, 0, 67, 0, 13, 0, 0]);
         ip.extend_from_slice(b"hello");
-        let frame = |kind: [u8; 2], packet: &[u8]| [&[2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 7], &kind[..], packet].concat();
+        let frame = |kind: [u8; 2], packet: &[u8]| {
+            [&[2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 7], &kind[..], packet].concat()
+        };
         let mut file = magic.to_vec();
         file.resize(20, 0);
         file.extend_from_slice(&number(1));

@@ -38,10 +38,13 @@ fn recorded_clients_get_what_their_stage_needs() {
     let mut stages = BTreeSet::new();
     for (name, packets) in captures() {
         for packet in requests(&packets) {
-            let message = wire::parse(&packet.payload).unwrap_or_else(|refused| panic!("{name}: {refused:?}"));
+            let message =
+                wire::parse(&packet.payload).unwrap_or_else(|refused| panic!("{name}: {refused:?}"));
             let address = address_of(&packets, &message).expect("it is given one");
             let kind = message.message_type().expect("DHCP");
-            let decision = scene(&message, address).answer(&packet.payload, &arrival(packet, address)).expect("parsed before");
+            let decision = scene(&message, address)
+                .answer(&packet.payload, &arrival(packet, address))
+                .expect("parsed before");
             let label = format!("{name} {}: {message}\n    {decision}", packet.number);
             check(&message, kind, address, &decision, &label);
             *seen.entry(kind_name(kind)).or_insert(0) += 1;
@@ -95,14 +98,15 @@ fn scene(message: &Message, address: Ipv4Addr) -> Scene {
         "ID": mac.bare(), "MACAddress": mac.to_string(), "ComponentID": "x1000c0s0b0n0", "Type": "Node",
         "IPAddresses": [{"IPAddress": address.to_string()}], "LastUpdate": "2026-01-01T00:00:00Z", "Description": "",
     }]);
-    let components = json!({"Components": [{"ID": "x1000c0s0b0n0", "Type": "Node", "NID": 1, "State": "On"}]});
+    let components =
+        json!({"Components": [{"ID": "x1000c0s0b0n0", "Type": "Node", "NID": 1, "State": "On"}]});
     Scene::new(CONFIG, &interfaces, &components, &OURS)
 }
 
 /// On the interface that has the client's network, or the relay's.
 fn arrival(packet: &Datagram, address: Ipv4Addr) -> Arrival {
     let near = |own: &&str| own.starts_with(&format!("10.{}.", address.octets()[1]));
-    let interface = OURS.iter().position(|own| near(&own)).expect("one of ours") as u32 + 1;
+    let interface = OURS.iter().position(|own| near(own)).expect("one of ours") as u32 + 1;
     Arrival { interface, source: packet.source, destination: *packet.destination.ip(), relay_socket: false }
 }
 
@@ -142,11 +146,16 @@ fn stage(message: &Message) -> &'static str {
 /// iPXE gets the script and need not wait, firmware a loader in the form that it takes, others nothing.
 fn boots(message: &Message, reply: &Reply, label: &str) {
     let options = &reply.packet.options;
-    let file = options.value(67u8).map(|name| String::from_utf8_lossy(name).trim_end_matches('\0').to_owned());
+    let file =
+        options.value(67u8).map(|name| String::from_utf8_lossy(name).trim_end_matches('\0').to_owned());
     let file = file.as_deref();
     match stage(message) {
         "ipxe" => {
-            assert_eq!(file, Some(&*format!("http://10.77.0.1/script?mac={}", message.mac().expect("a MAC"))), "{label}");
+            assert_eq!(
+                file,
+                Some(&*format!("http://10.77.0.1/script?mac={}", message.mac().expect("a MAC"))),
+                "{label}"
+            );
             assert_eq!(options.value(175u8), Some(&[176, 1, 1][..]), "{label}");
         }
         "http" => {

@@ -123,7 +123,8 @@ fn judge(scene: &Scene, step: &Step) -> Vec<String> {
     if let Some(ours) = &step.ours {
         compare(ours, reply.map(|reply| &**reply), &mut complaints);
     }
-    let answer = decision.map_or_else(|refused| format!("refused: {}", refused.label()), |decision| decision.to_string());
+    let answer = decision
+        .map_or_else(|refused| format!("refused: {}", refused.label()), |decision| decision.to_string());
     for complaint in &mut complaints {
         *complaint = format!("{complaint}\n    > {}\n    < {answer}", step.send.text);
     }
@@ -212,7 +213,8 @@ fn field(message: &Message, name: &str) -> String {
 
 fn option(message: &Message, code: &str, expected: &Value) -> Vec<String> {
     if code == "absent" {
-        let codes = expected.as_array().expect("a list").iter().map(|code| number(code.as_str().expect("a code")));
+        let codes =
+            expected.as_array().expect("a list").iter().map(|code| number(code.as_str().expect("a code")));
         return codes
             .filter(|code| message.option(*code).is_some())
             .map(|code| format!("option {code} is there"))
@@ -248,7 +250,9 @@ fn destination(message: &Message, destination: Destination, to: &To) -> Option<S
     let address = SocketAddrV4::new(to.ip, to.port);
     let holds = match (destination, to.mac.as_deref()) {
         (Destination::Unicast(at), None) => at == address,
-        (Destination::Broadcast { port, .. }, Some("ff:ff:ff:ff:ff:ff")) => to.ip.is_broadcast() && port == to.port,
+        (Destination::Broadcast { port, .. }, Some("ff:ff:ff:ff:ff:ff")) => {
+            to.ip.is_broadcast() && port == to.port
+        }
         (Destination::Link { mac, address: at, .. }, Some(text)) => {
             text.parse::<Mac>() == Ok(mac) && message.link_address() == Some(mac) && at == address
         }
@@ -261,9 +265,8 @@ fn destination(message: &Message, destination: Destination, to: &To) -> Option<S
 #[test]
 fn an_answer_depends_on_nothing_that_was_before() {
     let inventory: Value = serde_json::from_str(INVENTORY).expect("JSON");
-    let scene = || {
-        Scene::new(CONFIGURATIONS[0].1, &inventory["EthernetInterfaces"], &inventory["Components"], &OURS)
-    };
+    let scene =
+        || Scene::new(CONFIGURATIONS[0].1, &inventory["EthernetInterfaces"], &inventory["Components"], &OURS);
     let mac: Mac = "02:00:00:00:01:01".parse().expect("a MAC");
     let discover = wire::Request::new(MessageType::Discover, mac).encode();
     let arrival = Arrival {
