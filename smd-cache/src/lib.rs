@@ -37,6 +37,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 /// Open Watches and calls get this long to end after SIGTERM; lib/daemon's own limit is 8 s.
@@ -88,6 +89,11 @@ impl Program {
     /// Where admin HTTP is.
     pub fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Cancel it to end the program.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.running.shutdown.clone()
     }
 
     /// What is known.

@@ -6,8 +6,6 @@
 
 mod groups;
 mod resolver;
-#[cfg(test)]
-mod tests;
 mod token;
 
 pub use groups::Groups;

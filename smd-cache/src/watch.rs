@@ -181,7 +181,10 @@ impl Session {
             return Some(snapshot.generation());
         }
         let ours = held.instance == state.instance && (1..=snapshot.generation()).contains(&held.generation);
-        let missed = state.history.records_after(held.generation, snapshot.generation()).filter(|_| ours)?;
+        if !ours {
+            return None;
+        }
+        let missed = state.history.records_after(held.generation, snapshot.generation())?;
         (missed <= RESUME_RECORDS).then_some(held.generation)
     }
 }
