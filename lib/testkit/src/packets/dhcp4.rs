@@ -1,13 +1,13 @@
 //! A machine that wants an address by DHCPv4, and the relay in front of it.
 
+pub use dhcproto::v4::{Message, MessageType};
 use dhcproto::{
     Decodable, Decoder, Encodable,
     v4::{
-        Architecture, DhcpOption, MessageType, Opcode, OptionCode,
+        Architecture, DhcpOption, Opcode, OptionCode,
         relay::{RelayAgentInformation, RelayCode, RelayInfo, UnknownInfo},
     },
 };
-pub use dhcproto::v4::Message;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},

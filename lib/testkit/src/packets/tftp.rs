@@ -83,9 +83,7 @@ pub async fn fetch(server: SocketAddr, file: &str, wish: Wish) -> io::Result<Fet
 pub fn request(file: &str, wish: Wish) -> Vec<u8> {
     let mut packet = READ.to_be_bytes().to_vec();
     let (block_size, window_size) = (wish.block_size.to_string(), wish.window_size.to_string());
-    for text in
-        [file, "octet", "tsize", "0", "blksize", &block_size, "windowsize", &window_size]
-    {
+    for text in [file, "octet", "tsize", "0", "blksize", &block_size, "windowsize", &window_size] {
         packet.extend(text.as_bytes());
         packet.push(0);
     }

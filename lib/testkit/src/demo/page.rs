@@ -1,0 +1,76 @@
+//! How the story looks: aligned, and in colour where a terminal shows it.
+
+use std::{
+    cell::Cell,
+    fmt::Display,
+    io::{IsTerminal, Write, stdout},
+};
+
+/// Columns of a name of a fact, so that values stand below each other.
+const NAMES: usize = 24;
+
+/// Standard output.
+pub(super) struct Page {
+    colour: bool,
+    chapters: Cell<u32>,
+}
+
+impl Page {
+    /// Colour only on a terminal, and not where the user says no (no-color.org).
+    pub(super) fn new() -> Page {
+        let colour =
+            stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Page { colour, chapters: Cell::new(0) }
+    }
+
+    /// The first line.
+    pub(super) fn title(&self, text: &str) {
+        println!("{}\n", self.painted("1", text));
+    }
+
+    /// A numbered heading.
+    pub(super) fn chapter(&self, text: &str) {
+        self.chapters.set(self.chapters.get() + 1);
+        println!("\n{}", self.painted("1", &format!("{}. {text}", self.chapters.get())));
+    }
+
+    /// A sentence.
+    pub(super) fn text(&self, text: &str) {
+        println!("{text}");
+    }
+
+    /// What is about to be waited for, on a line that [`Page::after`] ends.
+    pub(super) fn before(&self, name: &str, what: &str) {
+        print!("  {name:<10} {what:<58} ");
+        let _ = stdout().flush(); // the next line says it again
+    }
+
+    /// The end of the line.
+    pub(super) fn after(&self, how: &str) {
+        println!("{}", self.painted("32", how));
+    }
+
+    /// Something that went to a program.
+    pub(super) fn sent(&self, what: &str, more: &str) {
+        println!("  → {} {more}", self.painted("36", &format!("{what:<9}")));
+    }
+
+    /// Something that came back.
+    pub(super) fn received(&self, what: &str, more: &str) {
+        println!("  ← {} {more}", self.painted("32", &format!("{what:<9}")));
+    }
+
+    /// One line of what was in it.
+    pub(super) fn fact(&self, name: &str, value: impl Display) {
+        println!("      {name:<NAMES$} {value}");
+    }
+
+    /// A line to type.
+    pub(super) fn command(&self, line: &str) {
+        println!("  {}", self.painted("36", line));
+    }
+
+    fn painted(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
