@@ -1,10 +1,12 @@
 //! The recorded TFTP cases, put to tftpd's transfers without sockets, and the TFTP packets of real firmware.
 
 use serde_json::Value;
-use std::{net::SocketAddr, path::Path, time::Instant};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Instant};
+use testkit::pcap;
 use tftpd::{
-    decide,
+    decide::{self, Refusal},
     files::Root,
+    metrics::Ending,
     session::Outgoing,
     transfers::{Incoming, Outcome, Transfers},
     wire,
@@ -19,15 +21,21 @@ struct Server {
     root: Root,
     transfers: Transfers<()>,
     single_port: bool,
+    /// The last answer came from a port of transfers: the recordings call that port "tid".
+    tid_is_own: bool,
 }
 
 impl Server {
     fn new(config: &str) -> Server {
-        let text =
-            std::fs::read_to_string(format!("{GOLDEN}/configs/{config}.yaml")).expect("a configuration");
+        let text = fs::read_to_string(format!("{GOLDEN}/configs/{config}.yaml")).expect("a configuration");
         let config = config::parse(&text).unwrap_or_else(|mistakes| panic!("{config}: {mistakes:?}"));
         let root = Root::open(&Path::new(GOLDEN).join("tftp/root")).expect("the root");
-        Server { root, transfers: Transfers::default(), single_port: config.tftpd.single_port }
+        Server {
+            root,
+            transfers: Transfers::default(),
+            single_port: config.tftpd.single_port,
+            tid_is_own: true,
+        }
     }
 
     /// What comes back for one packet, if anything.
@@ -36,13 +44,18 @@ impl Server {
             format!("{}:{}", send["from"]["src_ip"].as_str().unwrap(), send["from"]["sport"])
                 .parse()
                 .unwrap();
-        // "tid" is the port of the transfer: the service port itself in single-port mode.
-        let own_port = self.single_port || send["to"]["port"] == "tid";
+        let own_port = self.single_port || (send["to"]["port"] == "tid" && self.tid_is_own);
         let packet = wire::parse(&testkit::hex(send["hex"].as_str().unwrap()));
         let incoming = Incoming { peer, packet, own_port, path: PATH, kept: () };
         match self.transfers.received(incoming, &self.root.files(), Instant::now()) {
-            Outcome::Refuse(code, text, _) => vec![wire::error(code, text)],
-            Outcome::Began(_) | Outcome::Send | Outcome::Repeat => self.outgoing(&peer),
+            Outcome::Refuse(code, text, refusal) => {
+                self.tid_is_own = refusal == Refusal::UnknownTransfer;
+                vec![wire::error(code, text)]
+            }
+            Outcome::Began(_) | Outcome::Send | Outcome::Repeat => {
+                self.tid_is_own = true;
+                self.outgoing(&peer)
+            }
             Outcome::Wait | Outcome::Ended(..) | Outcome::Silent(_) => Vec::new(),
         }
     }
@@ -118,7 +131,7 @@ fn option_differences(ours: &Value, bytes: &[u8]) -> Vec<String> {
 
 #[test]
 fn every_recorded_case_is_answered_as_judged() {
-    let text = std::fs::read_to_string(format!("{GOLDEN}/tftp.jsonl")).unwrap();
+    let text = fs::read_to_string(format!("{GOLDEN}/tftp.jsonl")).unwrap();
     let (mut cases, mut wrong) = (0, Vec::new());
     for line in text.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
@@ -135,4 +148,57 @@ fn every_recorded_case_is_answered_as_judged() {
     }
     assert_eq!(cases, 21);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Read requests of real loaders and firmware, and what came next from the same port.
+#[test]
+fn firmware_gets_its_loader_and_its_size_probes_are_no_failures() {
+    let mut seen = BTreeMap::new();
+    for entry in fs::read_dir(format!("{GOLDEN}/firmware")).unwrap() {
+        let path = entry.unwrap().path();
+        let packets = pcap::datagrams(&fs::read(&path).unwrap());
+        let root = root_of(&packets);
+        let mut transfers = Transfers::default();
+        for packet in &packets {
+            let begins = packet.destination.port() == 69;
+            let peer = SocketAddr::V4(packet.source);
+            let goes_on = transfers.get(&peer).is_some();
+            if !begins && !goes_on {
+                continue;
+            }
+            let parsed = wire::parse(&packet.payload);
+            let label = format!("{} {}: {parsed:?}", path.display(), packet.number);
+            let incoming = Incoming { peer, packet: parsed, own_port: !begins, path: PATH, kept: () };
+            let outcome = match transfers.received(incoming, &root.files(), Instant::now()) {
+                Outcome::Began(None) => "began",
+                Outcome::Send => "goes on",
+                // The recordings leave out most blocks, so later ACKs are of blocks that were never sent here.
+                Outcome::Wait => "waits",
+                Outcome::Ended(_, Ending::SizeProbe) => "size probe",
+                Outcome::Refuse(_, _, Refusal::NotFound) => "not found",
+                _ => panic!("{label}"),
+            };
+            *seen.entry(outcome).or_insert(0) += 1;
+        }
+    }
+    for outcome in ["began", "goes on", "size probe", "not found"] {
+        assert!(seen.get(outcome).is_some_and(|count| *count > 0), "{outcome}: {seen:?}");
+    }
+}
+
+/// A root with every file that the recorded server had: those whose request it did not answer with an ERROR.
+fn root_of(packets: &[pcap::Datagram]) -> Root {
+    let folder = tempfile::tempdir().unwrap();
+    for (at, packet) in packets.iter().enumerate().filter(|(_, packet)| packet.destination.port() == 69) {
+        let Ok(wire::Packet::Read(request)) = wire::parse(&packet.payload) else {
+            panic!("no request: {packet:?}")
+        };
+        let answer = packets[at + 1..].iter().find(|later| later.destination == packet.source);
+        if answer.is_some_and(|answer| answer.payload[1] != 5) {
+            let file = folder.path().join(request.file.trim_start_matches('/'));
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, vec![0; 100_000]).unwrap();
+        }
+    }
+    Root::open(folder.path()).unwrap()
 }
