@@ -284,6 +284,12 @@ impl Shell {
         Some(Waiting { metrics: self.metrics.clone(), _permit: permit })
     }
 
+    /// Takes every place among those that wait.
+    #[cfg(test)]
+    pub fn wait_for_all(&self) -> OwnedSemaphorePermit {
+        self.permits.clone().try_acquire_many_owned(IN_FLIGHT as u32).expect("nobody waits yet")
+    }
+
     fn send_failed(&self, way: Sent, to: SocketAddr, error: &io::Error) {
         self.metrics.send_error(way);
         if let Some(left_out) = self.quiet.admit("send", Instant::now()) {

@@ -183,8 +183,9 @@ impl Sockets {
 
     /// Whether the loops of all sockets turned since this was asked last.
     pub fn all_turned(&self) -> bool {
-        let turned = |listener: &Arc<Listener>| listener.turned.swap(false, Ordering::Relaxed);
-        self.open.load().iter().fold(true, |all, listener| turned(listener) && all)
+        // Every one is asked, so that all are asked anew the next time.
+        let hanging = |listener: &&Arc<Listener>| !listener.turned.swap(false, Ordering::Relaxed);
+        self.open.load().iter().filter(hanging).count() == 0
     }
 
     /// The addresses sockets are bound to.

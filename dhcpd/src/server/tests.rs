@@ -1,6 +1,7 @@
 use super::*;
 use crate::wire::{MessageType, Request, parse_reply};
 use inventory::Replica;
+use prometheus_client::registry::Registry;
 use proto::v1;
 use std::net::Ipv4Addr;
 use tokio::net::UdpSocket;
@@ -53,14 +54,21 @@ struct Exchange {
     relay: UdpSocket,
     running: tokio::task::JoinHandle<anyhow::Result<()>>,
     shutdown: tokio_util::sync::CancellationToken,
+    registry: Registry,
 }
 
 impl Exchange {
     async fn start(listen: &str) -> Exchange {
+        Exchange::with(listen, inventory()).await
+    }
+
+    async fn with(listen: &str, inventory: Inventory) -> Exchange {
         let file = file(listen);
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
         let running = Running::new(config::Program::Dhcpd, file.clone());
         let shutdown = running.shutdown.clone();
-        let mut server = Server::new(&file, inventory(), Metrics::default()).unwrap();
+        let mut server = Server::new(&file, inventory, metrics).unwrap();
         server.bind().unwrap();
         let (shell, address) = (server.shell.clone(), server.addresses()[0]);
         Exchange {
@@ -69,6 +77,7 @@ impl Exchange {
             relay: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
             running: tokio::spawn(server.run(running)),
             shutdown,
+            registry,
         }
     }
 
@@ -85,6 +94,21 @@ impl Exchange {
         let (length, from) = received.expect("an answer in time").unwrap();
         assert_eq!(from, self.server);
         parse_reply(&buffer[..length]).unwrap()
+    }
+
+    /// Waits until a line of /metrics is there.
+    async fn counted(&self, line: &str) {
+        let there = async {
+            loop {
+                let mut text = String::new();
+                prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+                if text.lines().any(|one| one == line) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, there).await.unwrap_or_else(|_| panic!("no {line}"));
     }
 
     async fn stop(self) -> anyhow::Result<()> {
@@ -135,6 +159,41 @@ async fn junk_and_unknown_machines_are_silent_and_the_next_one_is_served() {
     exchange.stop().await.unwrap();
 }
 
+/// An inventory whose smd-cache accepts connections and never says a word.
+async fn mute() -> (Inventory, tokio::net::TcpListener) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let endpoints = vec![config::Endpoint::Tcp(format!("http://{address}"))];
+    let config = config::Inventory { endpoints, ..file("127.0.0.1:0").inventory };
+    let who = Who { name: "dhcpd", version: "test", admin_port: 0 };
+    (Inventory::start(&config, who, &mut Registry::default(), Default::default()), listener)
+}
+
+#[tokio::test]
+async fn nobody_is_called_unknown_while_the_inventory_cannot_tell() {
+    let (inventory, _mute) = mute().await;
+    let exchange = Exchange::with(&loopback("0"), inventory).await;
+    exchange.send(Request::new(MessageType::Discover, KNOWN)).await;
+    exchange.counted("dhcpd_in_flight 1").await;
+    exchange.counted("dhcpd_silent_total{reason=\"unavailable\"} 1").await;
+    exchange.counted("dhcpd_in_flight 0").await;
+    assert!(exchange.shell.unknown.rows().is_empty());
+    exchange.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_would_wait_beside_too_many_others_is_dropped_and_counted() {
+    let (inventory, _mute) = mute().await;
+    let exchange = Exchange::with(&loopback("0"), inventory).await;
+    let others = exchange.shell.wait_for_all();
+    exchange.send(Request::new(MessageType::Discover, KNOWN)).await;
+    exchange.counted("dhcpd_dropped_total{reason=\"overload\"} 1").await;
+    drop(others);
+    exchange.send(Request::new(MessageType::Discover, KNOWN)).await;
+    exchange.counted("dhcpd_silent_total{reason=\"unavailable\"} 1").await;
+    exchange.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn the_relay_is_answered_from_the_address_it_asked() {
     let mut server = Server::new(&file(&loopback("0")), inventory(), Metrics::default()).unwrap();
@@ -153,6 +212,7 @@ async fn the_relay_is_answered_from_the_address_it_asked() {
         relay: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
         running: tokio::spawn(async move { turn(server.shell, opened).await.1.context("receiving") }),
         shutdown: Default::default(),
+        registry: Registry::default(),
     };
     // compares the source of the answer
     exchange.ask(Request::new(MessageType::Discover, KNOWN)).await;
