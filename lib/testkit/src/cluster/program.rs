@@ -1,0 +1,148 @@
+//! Programs that run beside the test: found, started, logged, killed.
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus},
+    time::Duration,
+};
+
+/// How much of a log is shown when a test fails.
+const TAIL_LINES: usize = 60;
+/// How long a program may take to end; a guess.
+const END: Duration = Duration::from_secs(10);
+
+/// A running program; killed when dropped.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts it with both outputs appended to a file.
+    pub fn start(name: &str, mut command: Command, log: &Path) -> Process {
+        let file = File::options().create(true).append(true).open(log).expect("a log file");
+        let output = file.try_clone().expect("a second handle");
+        let child = command.stdout(output).stderr(file).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        Process { name: name.to_owned(), child, log: log.to_owned() }
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of ours")
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn wait(&mut self, time: Duration) -> ExitStatus {
+        let what = format!("{} ends", self.name);
+        super::within(time, &what, || self.ended())
+    }
+
+    /// Its process id, which is the program's own: `ip netns exec` and `setpriv` become what they start.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id() as i32);
+        kill(pid, signal).unwrap_or_else(|error| panic!("{} cannot be signalled: {error}", self.name));
+    }
+
+    /// Everything it has said.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The last lines of it.
+    pub fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end and gives what it printed to both outputs.
+///
+/// # Panics
+/// When it takes longer than `time`: it is killed.
+pub fn finish(command: &mut Command, time: Duration) -> (ExitStatus, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = format!("{command:?}");
+    let taken = std::mem::replace(command, Command::new("true"));
+    let mut process = Process::start(&said, taken, &folder.path().join("output"));
+    let status = process.wait(time);
+    (status, process.log())
+}
+
+/// The binary of one of our programs: in `CORESMD_BIN`, or where cargo put it beside this test.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let given = std::env::var_os("CORESMD_BIN").map(PathBuf::from);
+    let built = || {
+        let test = std::env::current_exe().expect("the test itself");
+        test.ancestors().nth(2).expect("target/PROFILE/deps/TEST").to_owned()
+    };
+    let path = given.unwrap_or_else(built).join(name);
+    assert!(
+        path.is_file(),
+        "{} is not there: run `cargo build -p smd-cache -p dhcpd -p dnsd -p tftpd` (or `make test`), or set CORESMD_BIN",
+        path.display()
+    );
+    path
+}
+
+/// Programs of others, and the package they come in.
+const TOOLS: &[(&str, &str)] = &[
+    ("ip", "iproute2"),
+    ("setpriv", "util-linux"),
+    ("dhclient", "isc-dhcp-client"),
+    ("udhcpc", "udhcpc"),
+    ("dhcrelay", "isc-dhcp-relay"),
+    ("dig", "bind9-dnsutils"),
+    ("curl", "curl"),
+    ("atftp", "atftp"),
+    ("tftp", "tftp-hpa"),
+];
+
+/// Where a program is.
+///
+/// # Panics
+/// When it is missing, with the words how to install it.
+pub fn tool(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into(), home.join("go/bin")]);
+    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
+    let how =
+        TOOLS.iter().find(|(tool, _)| *tool == name).map(|(_, package)| format!("apt-get install {package}"));
+    let how =
+        how.unwrap_or_else(|| "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9".to_owned());
+    found.unwrap_or_else(|| panic!("{name} is missing: run `make tools`, or: {how}"))
+}
+
+/// Checks that all of these are there.
+///
+/// # Panics
+/// When one is missing.
+pub fn need_tools(names: &[&str]) {
+    for name in names {
+        tool(name);
+    }
+}
