@@ -50,7 +50,8 @@ fn the_whole_contract_is_looked_at() {
 #[test]
 fn a_number_that_means_something_else_is_found() {
     let was = without_comments(proto::DESCRIPTORS);
-    let changes: [(&str, fn(&mut FileDescriptorSet)); 5] = [
+    type Change = fn(&mut FileDescriptorSet);
+    let changes: [(&str, Change); 5] = [
         ("renumbered", |set| field(set).number = Some(99)),
         ("renamed", |set| field(set).name = Some("hardware_address".into())),
         ("another type", |set| field(set).r#type = Some(12)),

@@ -55,6 +55,7 @@ const RESUME_RECORDS: usize = 2_000;
 
 /// What is to be done for a watcher.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // there is never more than one of them
 pub enum Step {
     /// Send this.
     Send(Event),
@@ -192,8 +193,9 @@ impl Session {
 fn follow(state: &State, position: &mut u64) -> Step {
     match state.history.after(*position) {
         Next::None => Step::Wait,
-        Next::Change(generation, mut change) => {
-            *position = generation;
+        Next::Change(published) => {
+            *position = published.generation;
+            let mut change = published.message();
             if let Some(freshness) = &mut change.freshness {
                 freshness.stale = state.is_stale(&state.view());
             }

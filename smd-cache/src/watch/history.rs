@@ -23,9 +23,11 @@ struct Kept {
     records: usize,
 }
 
+/// A change as it is kept.
 #[derive(Debug)]
-struct Published {
-    generation: u64,
+pub struct Published {
+    /// The one it leads to.
+    pub generation: u64,
     change: Change,
     zones: Vec<v1::Zone>,
     freshness: v1::Freshness,
@@ -36,8 +38,8 @@ struct Published {
 pub enum Next {
     /// Nothing: it is the last one.
     None,
-    /// The generation that the change leads to, and the change.
-    Change(u64, v1::Change),
+    /// This.
+    Change(Arc<Published>),
     /// Something that is no longer held.
     Gone,
 }
@@ -63,17 +65,14 @@ impl History {
 
     /// The change that follows `generation`.
     pub fn after(&self, generation: u64) -> Next {
-        // The message is made after the lock is gone.
-        let found = {
-            let kept = self.kept();
-            match kept.changes.back() {
-                Some(last) if last.generation > generation => {
-                    kept.changes.iter().find(|change| change.generation == generation + 1).cloned()
-                }
-                _ => return Next::None,
+        let kept = self.kept();
+        match kept.changes.back() {
+            Some(last) if last.generation > generation => {
+                let found = kept.changes.iter().find(|change| change.generation == generation + 1);
+                found.map_or(Next::Gone, |change| Next::Change(change.clone()))
             }
-        };
-        found.map_or(Next::Gone, |published| Next::Change(published.generation, published.message()))
+            _ => Next::None,
+        }
     }
 
     /// How many records were put or removed after `from` up to `to`; `None`: not all of that is held.
@@ -99,7 +98,8 @@ impl Published {
         put_interfaces.len() + removed_macs.len() + put_components.len() + removed_ids.len()
     }
 
-    fn message(&self) -> v1::Change {
+    /// As the contract has it.
+    pub fn message(&self) -> v1::Change {
         v1::Change {
             freshness: Some(self.freshness.clone()),
             put_interfaces: self.change.put_interfaces.iter().map(|item| (&**item).into()).collect(),
