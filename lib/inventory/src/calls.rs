@@ -35,7 +35,7 @@ pub(crate) const CALL_DEADLINE: Duration = Duration::from_millis(200);
 
 /// Keys asked for at the same time. With a dead smd-cache each place is taken for the call deadline, so this is 5,000
 /// unknown keys a second; one call takes a few kilobytes. A guess.
-const MAX_CALLS: usize = 1_024;
+pub(crate) const MAX_CALLS: usize = 1_024;
 
 /// Calls in a row that run into their deadline and count as a lost heartbeat (DESIGN).
 const TIMEOUTS_THAT_COUNT: u32 = 3;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 /// A small set of shared values in the order of their keys. Sixteen bytes, and no allocation for the usual one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Few<T> {
+    #[default]
     None,
     One(Arc<T>),
     Many(Arc<Vec<Arc<T>>>),
@@ -72,12 +73,6 @@ impl<T> Clone for Few<T> {
             Few::One(one) => Few::One(one.clone()),
             Few::Many(many) => Few::Many(many.clone()),
         }
-    }
-}
-
-impl<T> Default for Few<T> {
-    fn default() -> Self {
-        Few::None
     }
 }
 

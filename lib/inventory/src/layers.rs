@@ -53,14 +53,14 @@ impl Layers {
     }
 
     pub(crate) fn peek<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
-        self.from_replica(key).or_else(|| self.from_cache(key))
+        self.in_replica(key).or_else(|| self.in_cache(key))
     }
 
     /// Calls smd-cache for what `peek` did not answer.
     pub(crate) async fn lookup<K: Key>(&self, key: K) -> Lookup<K::Answer> {
         let called = timeout(LOOKUP_DEADLINE, self.calls.ask(key.any())).await.unwrap_or(Called::Unavailable);
         // What came by Watch meanwhile is at least as new.
-        if let Some(answer) = self.from_replica(&key) {
+        if let Some(answer) = self.in_replica(&key) {
             return answer;
         }
         let answer = match called {
@@ -85,7 +85,7 @@ impl Layers {
     }
 
     /// Also where a limit on age would be looked at.
-    fn from_replica<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
+    fn in_replica<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
         let replica = self.replica.load();
         let freshness = replica.freshness();
         let answer = match key.held(&replica) {
@@ -97,7 +97,7 @@ impl Layers {
         Some(answer)
     }
 
-    fn from_cache<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
+    fn in_cache<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
         let Hit::Current(entry) = self.answers.hit(&key.any())? else { return None };
         let link = self.link.load();
         let mut freshness = entry.freshness;

@@ -302,4 +302,6 @@ impl fmt::Debug for Replica {
 }
 
 #[cfg(test)]
+mod property;
+#[cfg(test)]
 mod tests;
