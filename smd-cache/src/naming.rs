@@ -142,12 +142,10 @@ impl Naming {
         }
     }
 
-    /// The host name that the rule gives. `Err`: why it is the xname after all.
+    /// The host name that the rules give.
     pub fn hostname(&self, verdict: &Verdict, id: &Xname, nid: Option<i64>) -> Hostname {
-        let Some(rule) = verdict.named_by.map(|position| &self.rules[position]) else {
-            return Hostname::Unnamed;
-        };
-        match &rule.hostname {
+        let rule = verdict.named_by.map(|position| &self.rules[position]);
+        match rule.and_then(|rule| rule.hostname.as_ref()) {
             Some(pattern) => fill(pattern, id, nid),
             None => Hostname::Unnamed,
         }
@@ -157,23 +155,17 @@ impl Naming {
 /// What a pattern gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hostname {
-    /// A name.
-    Given(Name),
+    /// This text; whether it is a DNS name shows together with its domain.
+    Given(String),
     /// No rule names it.
     Unnamed,
     /// The pattern needs a NID.
     NoNid,
-    /// The text is no name.
-    Bad(String),
 }
 
 /// Fills a pattern for one component.
 pub fn fill(pattern: &Pattern, id: &Xname, nid: Option<i64>) -> Hostname {
-    let Some(text) = pattern.fill(id, nid) else { return Hostname::NoNid };
-    match text.parse() {
-        Ok(name) => Hostname::Given(name),
-        Err(_) => Hostname::Bad(text),
-    }
+    pattern.fill(id, nid).map_or(Hostname::NoNid, Hostname::Given)
 }
 
 /// Reverse zones hold addresses, not host names.

@@ -31,6 +31,8 @@ pub struct Snapshot {
     digest: Digest,
     domain: Option<Name>,
     zones: Vec<ZoneSerial>,
+    /// Whether `enabled` is part of the components' digests.
+    with_enabled: bool,
     /// By MAC.
     interfaces: Vec<Entry<Interface>>,
     /// By xname.
@@ -51,10 +53,16 @@ pub enum Bearer<'a> {
 }
 
 /// An item with the hash of what counts as its content.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Entry<T> {
     item: Arc<T>,
     digest: Digest,
+}
+
+impl<T> Clone for Entry<T> {
+    fn clone(&self) -> Entry<T> {
+        Entry { item: self.item.clone(), digest: self.digest }
+    }
 }
 
 impl Snapshot {

@@ -293,7 +293,7 @@ fn check_addresses(snapshot: &Snapshot) {
 fn check_names(snapshot: &Snapshot) {
     let mut bearers: BTreeMap<&Name, &Xname> = BTreeMap::new();
     for component in snapshot.components() {
-        for name in &component.names {
+        for name in component.names.iter() {
             assert_eq!(*bearers.entry(name).or_insert(&component.id), &component.id, "{name}");
             assert!(matches!(snapshot.by_name(name), Bearer::Component(found, _) if found.id == component.id), "{name}");
             if let Some(parent) = name.parent().filter(|parent| parent.as_str() == "rack.lab.test") {
@@ -311,7 +311,7 @@ fn check_names(snapshot: &Snapshot) {
             if let Some(fqdn) = entry.fqdn.as_ref().filter(|_| entry.domain.is_some()) {
                 assert_eq!(Some(fqdn), entry.names.first());
             }
-            for name in &entry.names {
+            for name in entry.names.iter() {
                 assert!(bearers.get(name) == interface.component_id.as_ref().as_ref(), "{name}");
             }
         }

@@ -4,7 +4,12 @@ use super::{AddressRecord, ComponentRecord, InterfaceRecord, Problem, Reason};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{borrow::Cow, net::IpAddr};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    net::IpAddr,
+    sync::Arc,
+};
 use values::{Mac, Xname};
 
 /// Longest description, role, network ... that is kept, in bytes; the rest is cut off. A guess: SMD itself has no limit,
@@ -59,15 +64,31 @@ pub fn decode_components(body: &[u8]) -> Result<Decoded<ComponentRecord>, BadBod
     Ok(decode_rows(&body.components, component))
 }
 
-fn decode_rows<R>(rows: &[&RawValue], decode: fn(&RawValue) -> Result<R, Rejected>) -> Decoded<R> {
+fn decode_rows<R>(rows: &[&RawValue], decode: fn(&RawValue, &mut Texts) -> Result<R, Rejected>) -> Decoded<R> {
+    let mut texts = Texts::default();
     let mut decoded = Decoded { records: Vec::with_capacity(rows.len()), rejected: Vec::new() };
     for row in rows {
-        match decode(row) {
+        match decode(row, &mut texts) {
             Ok(record) => decoded.records.push(record),
             Err(rejected) => decoded.rejected.push(rejected),
         }
     }
     decoded
+}
+
+/// Types, roles, networks: each text once, however many records have it.
+#[derive(Default)]
+struct Texts(HashSet<Arc<str>>);
+
+impl Texts {
+    fn of(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let text: Arc<str> = text.into();
+        self.0.insert(text.clone());
+        text
+    }
 }
 
 /// Text that may be missing or null.
@@ -126,7 +147,7 @@ struct ComponentJson<'a> {
     class: Text<'a>,
 }
 
-fn interface(row: &RawValue) -> Result<InterfaceRecord, Rejected> {
+fn interface(row: &RawValue, texts: &mut Texts) -> Result<InterfaceRecord, Rejected> {
     let json: InterfaceJson = object(row)?;
     let spelt = json.mac_address.as_deref().unwrap_or("");
     let id = match json.id.as_deref().unwrap_or("") {
@@ -142,7 +163,7 @@ fn interface(row: &RawValue) -> Result<InterfaceRecord, Rejected> {
         let message = format!("{mac} is all zeros or a group address: no machine can have it");
         return reject(Problem::new(Reason::UnusableMac, message).of_mac(mac));
     }
-    let mut notes = Notes { mac: Some(mac), problems: Vec::new() };
+    let mut notes = Notes { mac: Some(mac), texts, problems: Vec::new() };
     let component_id = notes.owner(json.component_id.as_deref().unwrap_or(""));
     Ok(InterfaceRecord {
         last_update: notes.instant(json.last_update.as_deref()),
@@ -156,7 +177,7 @@ fn interface(row: &RawValue) -> Result<InterfaceRecord, Rejected> {
     })
 }
 
-fn component(row: &RawValue) -> Result<ComponentRecord, Rejected> {
+fn component(row: &RawValue, texts: &mut Texts) -> Result<ComponentRecord, Rejected> {
     let json: ComponentJson = object(row)?;
     let spelt = json.id.as_deref().unwrap_or("");
     let id: Xname = match spelt.parse() {
@@ -166,7 +187,7 @@ fn component(row: &RawValue) -> Result<ComponentRecord, Rejected> {
             return Err(Rejected { key: shown(spelt, row), problem });
         }
     };
-    let mut notes = Notes { mac: None, problems: Vec::new() };
+    let mut notes = Notes { mac: None, texts, problems: Vec::new() };
     let mut record = ComponentRecord {
         kind: notes.text("Type", json.r#type),
         nid: notes.nid(json.nid),
@@ -188,17 +209,18 @@ fn component(row: &RawValue) -> Result<ComponentRecord, Rejected> {
 }
 
 /// Turns text into values and writes down what is lost on the way.
-struct Notes {
+struct Notes<'t> {
     mac: Option<Mac>,
+    texts: &'t mut Texts,
     problems: Vec<Problem>,
 }
 
-impl Notes {
+impl Notes<'_> {
     fn note(&mut self, reason: Reason, message: String) {
         self.problems.push(Problem { mac: self.mac, ..Problem::new(reason, message) });
     }
 
-    fn text(&mut self, field: &str, text: Text) -> String {
+    fn text(&mut self, field: &str, text: Text) -> Arc<str> {
         let text = text.unwrap_or_default();
         if text.len() > MAX_TEXT {
             self.note(
@@ -206,7 +228,7 @@ impl Notes {
                 format!("{field} has {} bytes; only {MAX_TEXT} are kept", text.len()),
             );
         }
-        cut(&text)
+        self.texts.of(&text[..text.floor_char_boundary(MAX_TEXT)])
     }
 
     fn owner(&mut self, text: &str) -> Option<Xname> {
@@ -239,7 +261,7 @@ impl Notes {
     /// Those that can be used, each once.
     fn addresses(&mut self, rows: Vec<&RawValue>) -> Vec<AddressRecord> {
         let mut addresses: Vec<AddressRecord> = Vec::with_capacity(rows.len());
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for row in rows {
             if let Some(record) = self.address(row).filter(|record| seen.insert(record.address)) {
                 addresses.push(record);

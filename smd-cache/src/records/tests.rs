@@ -19,7 +19,7 @@ fn answer(rows: &[(u8, &str)]) -> Decoded<InterfaceRecord> {
 }
 
 fn held(records: &Records) -> Vec<(u8, String)> {
-    records.interfaces().map(|record| (record.mac.0[5], record.description.clone())).collect()
+    records.interfaces().map(|record| (record.mac.0[5], record.description.to_string())).collect()
 }
 
 fn reasons(records: &Records) -> Vec<&'static str> {
@@ -105,6 +105,29 @@ fn two_rows_with_one_id_are_both_held_and_reported() {
     records.apply_whole_interfaces(read(1), answer(&[(1, "a"), (1, "b"), (1, "a")]));
     assert_eq!(held(&records).len(), 2);
     assert_eq!(reasons(&records), ["duplicate_id"]);
+}
+
+#[test]
+fn the_revision_moves_only_with_content() {
+    let mut records = Records::new();
+    let mut before = records.revision();
+    let mut moved = |records: &Records| std::mem::replace(&mut before, records.revision()) != records.revision();
+    records.apply_whole_interfaces(read(1), answer(&[(1, "a"), (2, "")]));
+    assert!(moved(&records), "new rows");
+    records.apply_whole_interfaces(read(2), answer(&[(2, ""), (1, "a")]));
+    assert!(!moved(&records), "the same in another order");
+    assert!(records.repeat_whole_interfaces(read(3)) && !moved(&records));
+    records.apply_interfaces(read(4), answer(&[(1, "b")]));
+    assert!(moved(&records), "another description");
+    records.apply_interfaces(read(2), answer(&[(1, "a")]));
+    assert!(!moved(&records), "an older read");
+    records.apply_whole_interfaces(read(5), answer(&[(1, "b")]));
+    assert!(!moved(&records), "missing once");
+    assert!(records.repeat_whole_interfaces(read(6)) && moved(&records), "missing twice");
+    records.apply_interfaces(read(7), decode_interfaces(br#"[{"ID":"bad"}]"#).unwrap());
+    assert!(moved(&records), "a problem");
+    records.apply_whole_interfaces(read(8), answer(&[(1, "b")]));
+    assert!(moved(&records), "no problem any more");
 }
 
 #[test]

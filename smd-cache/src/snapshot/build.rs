@@ -3,8 +3,9 @@
 
 use super::{
     Address, Component, Digest, Entry, Index, Interface, Snapshot,
-    claims::{Draft, settle_addresses, settle_macs},
+    claims::{Draft, Held, settle_addresses, settle_macs},
     digest::Canonical,
+    index::NameMap,
     names::{Called, Names, Wish},
     zones,
 };
@@ -18,6 +19,7 @@ use std::{
     sync::Arc,
 };
 use values::{Name, Xname};
+use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 /// Builds the snapshot. `previous` says who holds contested keys, gives the generation and serials, and shares its items.
 /// `now` is only looked at for the serial of a zone that changed. Problems come in a fixed order and include those of the
@@ -31,62 +33,63 @@ pub fn build(
     let mut components: Vec<&ComponentRecord> = records.components().collect();
     components.dedup_by(|a, b| a.id == b.id);
     let mut problems: Vec<Problem> = records.problems().cloned().collect();
-    let position =
-        |id: &Xname| components.binary_search_by(|record| record.id.cmp(id)).ok().map(|at| at as u32);
+    let positions: Positions = components.iter().map(|record| &record.id).zip(0..).collect();
+    let position = |id: &Xname| positions.get(id).copied();
     let mut drafts = settle_macs(records.interfaces().collect(), position, previous, &mut problems);
     settle_addresses(&mut drafts, previous, &mut problems);
     problems.extend(drafts.iter().filter_map(without_component));
 
     let nids = node_numbers(&components);
-    let mut names = Names::new(naming, &components, &nids);
+    let mut names = Names::new(naming, &components, &nids, previous);
     let judged = Judged::new(naming, &components, &drafts, &mut names);
-    names.settle(previous);
+    names.settle();
     problems.append(&mut names.problems);
+    problems.sort();
+    problems.dedup();
 
     let owners: Vec<Option<u32>> = drafts.iter().map(|draft| draft.owner).collect();
     let (interfaces, borne) = judged.interfaces(&drafts, &names, components.len());
     let components = judged.components(&components, &names, borne);
-    problems.sort();
-    problems.dedup();
-    (assemble(interfaces, components, &owners, naming, previous, now), problems)
+    let items = Items { interfaces, components, owners, names: names.into_claims() };
+    (items.assemble(naming, previous, now), problems)
 }
 
-fn assemble(
+/// Where a component stands in the list of all.
+type Positions<'a> = HashMap<&'a Xname, u32, Xxh3DefaultBuilder>;
+
+/// Everything settled and named, before it is compared with what was there.
+struct Items {
     interfaces: Vec<Interface>,
     components: Vec<Component>,
-    owners: &[Option<u32>],
-    naming: &Naming,
-    previous: Option<&Snapshot>,
-    now: Timestamp,
-) -> Snapshot {
-    let mut canonical = Canonical::default();
-    let with_enabled = naming.looks_at_enabled();
-    let mut interfaces: Vec<_> = interfaces.into_iter().map(|item| canonical.interface(item)).collect();
-    let mut components: Vec<_> =
-        components.into_iter().map(|item| canonical.component(item, with_enabled)).collect();
-    if let Some(previous) = previous {
-        share(&mut interfaces, &previous.interfaces, |item| &item.mac);
-        share(&mut components, &previous.components, |item| &item.id);
-    }
-    let digest = digest(&mut canonical, naming, &interfaces, &components);
-    let domain = naming.domain().cloned();
-    match previous.filter(|previous| previous.digest == digest) {
-        Some(Snapshot { generation, zones, index, .. }) => {
-            let (generation, zones, index) = (*generation, zones.clone(), index.clone());
-            Snapshot { generation, digest, domain, zones, interfaces, components, index }
+    /// By interface.
+    owners: Vec<Option<u32>>,
+    names: NameMap,
+}
+
+impl Items {
+    fn assemble(self, naming: &Naming, previous: Option<&Snapshot>, now: Timestamp) -> Snapshot {
+        let nothing = Snapshot::default();
+        let before = previous.unwrap_or(&nothing);
+        let mut canonical = Canonical::default();
+        let interfaces =
+            entries(self.interfaces, &before.interfaces, |item| &item.mac, |item| canonical.interface(item));
+        // `enabled` counts only for some rules, which may be others than before.
+        let with_enabled = naming.looks_at_enabled();
+        let comparable = if before.with_enabled == with_enabled { &*before.components } else { &[] };
+        let components =
+            entries(self.components, comparable, |item| &item.id, |item| canonical.component(item, with_enabled));
+        let digest = digest(&mut canonical, naming, &interfaces, &components);
+        let domain = naming.domain().cloned();
+        if previous.is_some_and(|previous| previous.digest == digest) {
+            let (generation, zones, index) = (before.generation, before.zones.clone(), before.index.clone());
+            return Snapshot { generation, digest, domain, zones, with_enabled, interfaces, components, index };
         }
-        None => {
-            let serials = previous.map(|previous| &*previous.zones).unwrap_or_default();
-            Snapshot {
-                generation: previous.map_or(0, |previous| previous.generation) + 1,
-                digest,
-                domain,
-                zones: zones::serials(naming.zones(), &interfaces, &components, serials, now),
-                index: Arc::new(Index::new(&interfaces, &components, owners, naming.zones())),
-                interfaces,
-                components,
-            }
-        }
+        let old = zones::Items { interfaces: &before.interfaces, components: &before.components };
+        let new = zones::Items { interfaces: &interfaces, components: &components };
+        let zones = zones::serials(naming.zones(), (&before.zones, old), new, now);
+        let index = Index::new(&interfaces, &components, &self.owners, self.names, naming.zones());
+        let generation = before.generation + 1;
+        Snapshot { generation, digest, domain, zones, with_enabled, interfaces, components, index: Arc::new(index) }
     }
 }
 
@@ -105,15 +108,21 @@ fn digest(
 }
 
 /// Takes over the items of the previous snapshot that are the same in everything. Both lists are in order of their keys.
-fn share<T: PartialEq, K: Ord>(new: &mut [Entry<T>], old: &[Entry<T>], key: impl Fn(&T) -> &K) {
+fn entries<T: PartialEq, K: Ord>(
+    new: Vec<T>,
+    old: &[Entry<T>],
+    key: impl Fn(&T) -> &K,
+    mut hashed: impl FnMut(T) -> Entry<T>,
+) -> Vec<Entry<T>> {
     let mut old = old.iter().peekable();
-    for entry in new {
-        while old.next_if(|before| key(&before.item) < key(&entry.item)).is_some() {}
-        let same = |before: &&Entry<T>| before.digest == entry.digest && *before.item == *entry.item;
-        if let Some(before) = old.peek().filter(|before| same(before)) {
-            entry.item = before.item.clone();
+    let entry = |item: T| {
+        while old.next_if(|before| key(&before.item) < key(&item)).is_some() {}
+        match old.next_if(|before| *before.item == item) {
+            Some(before) => before.clone(),
+            None => hashed(item),
         }
-    }
+    };
+    new.into_iter().map(entry).collect()
 }
 
 fn without_component(draft: &Draft<'_>) -> Option<Problem> {
@@ -199,7 +208,6 @@ impl Judged {
     ) -> (Vec<Interface>, Vec<Borne>) {
         let mut borne: Vec<Borne> = Vec::new();
         borne.resize_with(components, Borne::default);
-        let mut networks = Networks::default();
         let mut interfaces = Vec::with_capacity(drafts.len());
         for (draft, (policy, judgements)) in drafts.iter().zip(&self.interfaces) {
             let mut addresses = Vec::with_capacity(judgements.len());
@@ -209,11 +217,11 @@ impl Judged {
                     borne[owner as usize].add(&called.names);
                     called
                 });
-                addresses.push(address(held.address, networks.of(held.network), called, &judgement.policy));
+                addresses.push(address(held, called, &judgement.policy));
             }
             interfaces.push(Interface {
                 mac: draft.mac,
-                description: draft.description.to_owned(),
+                description: draft.description.clone(),
                 component_id: draft.component_id.cloned(),
                 addresses,
                 last_update: draft.last_update,
@@ -233,7 +241,7 @@ impl Judged {
         let nameless = (0..).zip(&self.nameless);
         let all = records.iter().zip(borne).zip(nameless);
         all.map(|((record, borne), (position, wish))| {
-            let names = wish.as_ref().map_or(borne.names, |wish| names.called(position, wish).names);
+            let names = wish.as_ref().map_or_else(|| borne.into_names(), |wish| names.called(position, wish).names);
             component(record, names)
         })
         .collect()
@@ -243,29 +251,28 @@ impl Judged {
 /// The names of a component's addresses, each once, in order.
 #[derive(Default)]
 struct Borne {
-    names: Vec<Name>,
-    /// Filled once there are so many that looking through them costs more.
+    /// Of the first address; mostly that is all.
+    first: Option<Arc<[Name]>>,
+    further: Vec<Name>,
     known: HashSet<Name>,
 }
 
-/// A guess: a few addresses with a few names each.
-const MANY_NAMES: usize = 32;
-
 impl Borne {
-    fn add(&mut self, names: &[Name]) {
-        for name in names {
-            let known =
-                if self.known.is_empty() { self.names.contains(name) } else { self.known.contains(name) };
-            if known {
-                continue;
-            }
-            self.names.push(name.clone());
-            if self.names.len() == MANY_NAMES {
-                self.known.extend(self.names.iter().cloned());
-            } else if self.names.len() > MANY_NAMES {
-                self.known.insert(name.clone());
-            }
+    fn add(&mut self, names: &Arc<[Name]>) {
+        let first = self.first.get_or_insert_with(|| names.clone());
+        if first == names {
+            return;
         }
+        if self.known.is_empty() {
+            self.known.extend(first.iter().cloned());
+        }
+        let fresh = names.iter().filter(|name| self.known.insert((*name).clone()));
+        self.further.extend(fresh.cloned());
+    }
+
+    fn into_names(self) -> Arc<[Name]> {
+        let first = self.first.unwrap_or_default();
+        if self.further.is_empty() { first } else { first.iter().cloned().chain(self.further).collect() }
     }
 }
 
@@ -283,21 +290,6 @@ impl Policies<'_> {
         let policy = Arc::new(self.naming.policy(&verdict));
         self.known.insert(verdict.matched, policy.clone());
         policy
-    }
-}
-
-/// Each network's name once.
-#[derive(Default)]
-struct Networks(HashSet<Arc<str>>);
-
-impl Networks {
-    fn of(&mut self, network: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(network) {
-            return known.clone();
-        }
-        let network: Arc<str> = network.into();
-        self.0.insert(network.clone());
-        network
     }
 }
 
@@ -331,24 +323,15 @@ fn subject_of<'a>(draft: &Draft<'a>, components: &[&'a ComponentRecord]) -> Subj
     }
 }
 
-fn address(
-    address: std::net::IpAddr,
-    network: Arc<str>,
-    called: Option<Called>,
-    policy: &Arc<Policy>,
-) -> Address {
-    let policy = policy.clone();
+fn address(held: &Held<'_>, called: Option<Called>, policy: &Arc<Policy>) -> Address {
+    let (address, network, policy) = (held.address, held.network.clone(), policy.clone());
     match called {
-        Some(Called { hostname, domain, fqdn, names }) => {
-            Address { address, network, hostname: Some(hostname), domain, fqdn: Some(fqdn), names, policy }
-        }
-        None => {
-            Address { address, network, hostname: None, domain: None, fqdn: None, names: Vec::new(), policy }
-        }
+        Some(Called { domain, fqdn, names }) => Address { address, network, domain, fqdn: Some(fqdn), names, policy },
+        None => Address { address, network, domain: None, fqdn: None, names: Arc::default(), policy },
     }
 }
 
-fn component(record: &ComponentRecord, names: Vec<Name>) -> Component {
+fn component(record: &ComponentRecord, names: Arc<[Name]>) -> Component {
     Component {
         id: record.id.clone(),
         kind: record.kind.clone(),

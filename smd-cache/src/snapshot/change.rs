@@ -27,36 +27,39 @@ impl Change {
 impl Snapshot {
     /// What leads from `older` to this one. Both may be of any age. Empty where the digests are equal.
     pub fn change_from(&self, older: &Snapshot) -> Change {
-        let (put_interfaces, removed_macs) =
-            differences(&older.interfaces, &self.interfaces, |item| &item.mac);
-        let (put_components, removed_ids) = differences(&older.components, &self.components, |item| &item.id);
-        Change { put_interfaces, removed_macs, put_components, removed_ids }
+        let mut change = Change::default();
+        differences(&older.interfaces, &self.interfaces, |item| &item.mac, |before, after| match (before, after) {
+            (_, Some(after)) => change.put_interfaces.push(after.item.clone()),
+            (before, None) => change.removed_macs.extend(before.map(|before| before.item.mac)),
+        });
+        differences(&older.components, &self.components, |item| &item.id, |before, after| match (before, after) {
+            (_, Some(after)) => change.put_components.push(after.item.clone()),
+            (before, None) => change.removed_ids.extend(before.map(|before| before.item.id.clone())),
+        });
+        change
     }
 }
 
-/// Walks two lists in order of their keys.
-fn differences<T, K: Ord + Clone>(
-    old: &[Entry<T>],
-    new: &[Entry<T>],
+/// Walks two lists in order of their keys and hands over what is different: before, after.
+pub fn differences<'a, T, K: Ord>(
+    old: &'a [Entry<T>],
+    new: &'a [Entry<T>],
     key: impl Fn(&T) -> &K,
-) -> (Vec<Arc<T>>, Vec<K>) {
-    let (mut put, mut removed) = (Vec::new(), Vec::new());
+    mut different: impl FnMut(Option<&'a Entry<T>>, Option<&'a Entry<T>>),
+) {
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
     loop {
         let order = match (old.peek(), new.peek()) {
-            (None, None) => return (put, removed),
+            (None, None) => return,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
+            (Some(before), Some(after)) if Arc::ptr_eq(&before.item, &after.item) => Ordering::Equal,
             (Some(before), Some(after)) => key(&before.item).cmp(key(&after.item)),
         };
         let before = old.next_if(|_| order.is_le());
         let after = new.next_if(|_| order.is_ge());
-        match (before, after) {
-            (Some(before), None) => removed.push(key(&before.item).clone()),
-            (before, Some(after)) if before.is_none_or(|before| before.digest != after.digest) => {
-                put.push(after.item.clone());
-            }
-            _ => {}
+        if before.map(|before| before.digest) != after.map(|after| after.digest) {
+            different(before, after);
         }
     }
 }

@@ -4,9 +4,9 @@
 //! to the lower xname. A component that SMD does not have, or an interface tied to none, yields to one that exists.
 
 use super::Snapshot;
-use crate::records::{InterfaceRecord, Problem, Reason};
+use crate::records::{AddressRecord, InterfaceRecord, Problem, Reason};
 use jiff::Timestamp;
-use std::{collections::HashSet, fmt, net::IpAddr};
+use std::{collections::HashSet, fmt, net::IpAddr, sync::Arc};
 use values::{Mac, Xname};
 
 /// How many claimants a sentence names. A guess: enough to see what kind of mistake it is.
@@ -22,7 +22,7 @@ pub struct Draft<'a> {
     pub owner: Option<u32>,
     /// SMD's type by the form of the xname.
     pub kind: &'a str,
-    pub description: &'a str,
+    pub description: Arc<str>,
     pub last_update: Option<Timestamp>,
     pub addresses: Vec<Held<'a>>,
     pub contested: bool,
@@ -32,7 +32,7 @@ pub struct Draft<'a> {
 #[derive(Debug)]
 pub struct Held<'a> {
     pub address: IpAddr,
-    pub network: &'a str,
+    pub network: &'a Arc<str>,
     /// Of the row it stands in.
     last_update: Option<Timestamp>,
 }
@@ -94,6 +94,9 @@ fn settle_mac<'a>(
     problems: &mut Vec<Problem>,
 ) -> Draft<'a> {
     let mac = rows[0].mac;
+    if let [row] = rows {
+        return alone(row, position);
+    }
     let holder = || previous?.interface(mac)?.component_id.as_ref();
     let claims = rows.iter().filter_map(|row| {
         let id = row.component_id.as_ref()?;
@@ -127,10 +130,29 @@ fn settle_mac<'a>(
         component_id,
         owner: component_id.and_then(position),
         kind: own().next().map_or("", |row| &row.kind),
-        description: own().map(|row| row.description.as_str()).find(|text| !text.is_empty()).unwrap_or(""),
+        description: own().map(|row| &row.description).find(|text| !text.is_empty()).unwrap_or(&rows[0].description).clone(),
         last_update: own().filter_map(|row| row.last_update).max(),
         addresses,
         contested: !rivals.is_empty(),
+    }
+}
+
+/// The usual case: one row, nothing to settle.
+fn alone<'a>(row: &'a InterfaceRecord, position: &impl Fn(&Xname) -> Option<u32>) -> Draft<'a> {
+    let held = |record: &'a AddressRecord| Held {
+        address: record.address,
+        network: &record.network,
+        last_update: row.last_update,
+    };
+    Draft {
+        mac: row.mac,
+        component_id: row.component_id.as_ref(),
+        owner: row.component_id.as_ref().and_then(position),
+        kind: &row.kind,
+        description: row.description.clone(),
+        last_update: row.last_update,
+        addresses: row.addresses.iter().map(held).collect(),
+        contested: false,
     }
 }
 

@@ -18,7 +18,7 @@ impl From<&Interface> for v1::Interface {
     fn from(interface: &Interface) -> v1::Interface {
         v1::Interface {
             mac: interface.mac.to_string(),
-            description: interface.description.clone(),
+            description: interface.description.to_string(),
             component_id: text(interface.component_id.as_ref()),
             component: None,
             addresses: interface.addresses.iter().map(v1::Address::from).collect(),
@@ -34,7 +34,7 @@ impl From<&Address> for v1::Address {
         v1::Address {
             address: address.address.to_string(),
             network: address.network.to_string(),
-            hostname: text(address.hostname.as_ref()),
+            hostname: address.hostname().to_owned(),
             domain: text(address.domain.as_ref()),
             fqdn: text(address.fqdn.as_ref()),
             names: address.names.iter().map(ToString::to_string).collect(),
@@ -59,14 +59,14 @@ impl From<&Component> for v1::Component {
     fn from(component: &Component) -> v1::Component {
         v1::Component {
             id: component.id.to_string(),
-            r#type: component.kind.clone(),
+            r#type: component.kind.to_string(),
             nid: component.nid,
-            role: component.role.clone(),
-            sub_role: component.sub_role.clone(),
-            arch: component.arch.clone(),
-            class: component.class.clone(),
-            state: component.state.clone(),
-            flag: component.flag.clone(),
+            role: component.role.to_string(),
+            sub_role: component.sub_role.to_string(),
+            arch: component.arch.to_string(),
+            class: component.class.to_string(),
+            state: component.state.to_string(),
+            flag: component.flag.to_string(),
             enabled: component.enabled,
             groups: component.groups.clone(),
             names: component.names.iter().map(ToString::to_string).collect(),

@@ -2,7 +2,13 @@
 
 use super::{Address, Component, Entry, Interface};
 use crate::naming::Policy;
-use std::{fmt, iter::Sum, net::IpAddr, ops::Add, sync::Arc};
+use std::{
+    fmt,
+    iter::Sum,
+    net::IpAddr,
+    ops::{Add, Sub},
+    sync::Arc,
+};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// A hash of one item, or the sum of the hashes of many: independent of their order. Prints as 32 hexadecimal digits.
@@ -19,6 +25,13 @@ impl Add for Digest {
     type Output = Digest;
     fn add(self, other: Digest) -> Digest {
         Digest(self.0.wrapping_add(other.0))
+    }
+}
+
+impl Sub for Digest {
+    type Output = Digest;
+    fn sub(self, other: Digest) -> Digest {
+        Digest(self.0.wrapping_sub(other.0))
     }
 }
 
@@ -92,7 +105,7 @@ impl Canonical {
         // Tells the two families apart.
         self.bytes.push(if address.address.is_ipv4() { 4 } else { 6 });
         self.text(&address.network);
-        for name in [&address.hostname, &address.domain, &address.fqdn] {
+        for name in [&address.domain, &address.fqdn] {
             self.maybe(name.as_ref().map(|name| name.as_str()));
         }
         self.names(&address.names);

@@ -9,13 +9,15 @@ use std::{
 use values::Name;
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
+/// Position of the component that bears a name; `None`: nobody does, it is an empty non-terminal.
+pub type NameMap = HashMap<Name, Option<u32>, Xxh3DefaultBuilder>;
+
 /// Positions in a snapshot's two lists.
 #[derive(Debug, Default)]
 pub struct Index {
     /// In order, with the position of the interface.
     addresses: Vec<(IpAddr, u32)>,
-    /// Position of the component; `None`: an empty non-terminal.
-    pub names: HashMap<Name, Option<u32>, Xxh3DefaultBuilder>,
+    pub names: NameMap,
     /// Positions of interfaces, ordered by component.
     by_component: Vec<u32>,
     /// Where in `by_component` each component's begin; one more than there are components.
@@ -39,17 +41,17 @@ pub struct Counts {
 }
 
 impl Index {
-    /// `owners`: for each interface the position of its component.
+    /// `owners`: for each interface the position of its component. `names`: those that somebody bears.
     pub fn new(
         interfaces: &[Entry<Interface>],
         components: &[Entry<Component>],
         owners: &[Option<u32>],
+        names: NameMap,
         zones: &[Zone],
     ) -> Index {
-        let mut index = Index::default();
+        let mut index = Index { names, ..Index::default() };
         index.index_owners(owners, components.len());
         index.index_addresses(interfaces);
-        index.index_names(interfaces, components, owners);
         index.counts = Counts {
             interfaces: interfaces.len(),
             components: components.len(),
@@ -88,32 +90,15 @@ impl Index {
     }
 
     fn index_addresses(&mut self, interfaces: &[Entry<Interface>]) {
-        let of = |(entry, position): (&Entry<Interface>, u32)| -> Vec<(IpAddr, u32)> {
-            entry.item.addresses.iter().map(|address| (address.address, position)).collect()
-        };
-        self.addresses = interfaces.iter().zip(0..).flat_map(of).collect();
+        for (entry, position) in interfaces.iter().zip(0..) {
+            self.addresses.extend(entry.item.addresses.iter().map(|address| (address.address, position)));
+        }
         self.addresses.sort_unstable();
-    }
-
-    fn index_names(
-        &mut self,
-        interfaces: &[Entry<Interface>],
-        components: &[Entry<Component>],
-        owners: &[Option<u32>],
-    ) {
-        for (entry, position) in components.iter().zip(0..) {
-            self.names.extend(entry.item.names.iter().map(|name| (name.clone(), Some(position))));
-        }
-        // Bare names are in no zone and in no component's list, but DHCP hands them out.
-        for (entry, owner) in interfaces.iter().zip(owners) {
-            let bare = entry.item.addresses.iter().filter(|address| address.domain.is_none());
-            self.names.extend(bare.filter_map(|address| Some((address.fqdn.clone()?, Some((*owner)?)))));
-        }
     }
 
     /// Names that nobody bears but that stand between a name and its zone.
     fn index_parents(&mut self, zones: &[Zone]) {
-        let apexes: HashSet<&str> = zones.iter().map(|zone| zone.name.as_str()).collect();
+        let apexes: Apexes = zones.iter().map(|zone| zone.name.as_str()).collect();
         let mut parents: HashSet<&str> = HashSet::new();
         for name in self.names.keys().map(Name::as_str) {
             parents.extend(parents_within(name, &apexes));
@@ -127,8 +112,10 @@ impl Index {
     }
 }
 
+type Apexes<'a> = HashSet<&'a str, Xxh3DefaultBuilder>;
+
 /// From the name's parent up to, and without, the apex of its zone; none where it is in no zone.
-fn parents_within<'a>(name: &'a str, apexes: &HashSet<&str>) -> impl Iterator<Item = &'a str> {
+fn parents_within<'a>(name: &'a str, apexes: &Apexes<'_>) -> impl Iterator<Item = &'a str> {
     let parent = |name: &&'a str| name.split_once('.').map(|(_, parent)| parent);
     let ancestors = move || std::iter::successors(parent(&name), parent);
     let distance = ancestors().position(|ancestor| apexes.contains(ancestor)).unwrap_or(0);

@@ -11,7 +11,7 @@ pub struct Interface {
     /// The key.
     pub mac: Mac,
     /// SMD's.
-    pub description: String,
+    pub description: Arc<str>,
     /// xname of the owner as SMD has it, whether or not it exists.
     pub component_id: Option<Xname>,
     /// In SMD's order.
@@ -31,19 +31,24 @@ pub struct Address {
     pub address: IpAddr,
     /// SMD's `Network`.
     pub network: Arc<str>,
-    /// `None` where the interface has no component that exists.
-    pub hostname: Option<Name>,
     /// `None`: the host name is bare.
     pub domain: Option<Name>,
-    /// `hostname.domain`, or the bare host name.
+    /// `hostname.domain`, or the bare host name; `None` where the interface has no component that exists.
     pub fqdn: Option<Name>,
     /// In all zones, the canonical one first.
-    pub names: Vec<Name>,
+    pub names: Arc<[Name]>,
     /// What the rules say for this address.
     pub policy: Arc<Policy>,
 }
 
 impl Address {
+    /// The FQDN without the domain; empty where there is none.
+    pub fn hostname(&self) -> &str {
+        let fqdn = self.fqdn.as_ref().map_or("", Name::as_str);
+        let Some(domain) = &self.domain else { return fqdn };
+        fqdn.strip_suffix(domain.as_str()).and_then(|rest| rest.strip_suffix('.')).unwrap_or(fqdn)
+    }
+
     /// Whether it has this name, in DNS or for DHCP alone.
     pub fn bears(&self, name: &Name) -> bool {
         self.fqdn.as_ref() == Some(name) || self.names.contains(name)
@@ -56,25 +61,25 @@ pub struct Component {
     /// The key.
     pub id: Xname,
     /// Node, NodeBMC ...
-    pub kind: String,
+    pub kind: Arc<str>,
     /// SMD's own.
     pub nid: Option<i64>,
     /// Role.
-    pub role: String,
+    pub role: Arc<str>,
     /// Sub-role.
-    pub sub_role: String,
+    pub sub_role: Arc<str>,
     /// Architecture.
-    pub arch: String,
+    pub arch: Arc<str>,
     /// Class.
-    pub class: String,
+    pub class: Arc<str>,
     /// Not part of generation and digest.
-    pub state: String,
+    pub state: Arc<str>,
     /// Not part of generation and digest.
-    pub flag: String,
+    pub flag: Arc<str>,
     /// Part of generation and digest where a rule matches on it.
     pub enabled: Option<bool>,
     /// Groups.
     pub groups: Vec<String>,
     /// Every name it bears.
-    pub names: Vec<Name>,
+    pub names: Arc<[Name]>,
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Component, Entry, Interface,
+    change::differences,
     digest::{Canonical, Digest},
 };
 use crate::naming::Zone;
@@ -24,18 +25,20 @@ pub struct ZoneSerial {
     records: Digest,
 }
 
-/// All zones; a serial that moves becomes max(previous + 1, Unix seconds), as does a new one.
-pub fn serials(
-    zones: &[Zone],
-    interfaces: &[Entry<Interface>],
-    components: &[Entry<Component>],
-    previous: &[ZoneSerial],
-    now: Timestamp,
-) -> Vec<ZoneSerial> {
+/// Items before and after.
+pub struct Items<'a> {
+    pub interfaces: &'a [Entry<Interface>],
+    pub components: &'a [Entry<Component>],
+}
+
+/// All zones; a serial that moves becomes max(previous + 1, Unix seconds), as does a new one. Only records that differ are
+/// looked at.
+pub fn serials(zones: &[Zone], before: (&[ZoneSerial], Items), after: Items, now: Timestamp) -> Vec<ZoneSerial> {
+    let (previous, before) = before;
     let seconds = u32::try_from(now.as_second()).unwrap_or(0);
-    let before: HashMap<&Name, &ZoneSerial> = previous.iter().map(|zone| (&zone.name, zone)).collect();
-    let digests = digests(zones, interfaces, components);
-    let serial = |(zone, records): (&Zone, Digest)| match before.get(&zone.name) {
+    let digests = digests(zones, previous, before, after);
+    let known: HashMap<&Name, &ZoneSerial> = previous.iter().map(|zone| (&zone.name, zone)).collect();
+    let serial = |(zone, records): (&Zone, Digest)| match known.get(&zone.name) {
         Some(before) if before.records == records => (*before).clone(),
         before => {
             let next = before.map_or(0, |before| before.serial.saturating_add(1));
@@ -45,27 +48,21 @@ pub fn serials(
     zones.iter().zip(digests).map(serial).collect()
 }
 
-fn digests(zones: &[Zone], interfaces: &[Entry<Interface>], components: &[Entry<Component>]) -> Vec<Digest> {
+fn digests(zones: &[Zone], previous: &[ZoneSerial], before: Items, after: Items) -> Vec<Digest> {
     let mut sums = Sums::new(zones);
-    for address in interfaces.iter().flat_map(|entry| &entry.item.addresses) {
-        let mut data = [0; 17];
-        match address.address {
-            IpAddr::V4(v4) => data[..4].copy_from_slice(&v4.octets()),
-            IpAddr::V6(v6) => data[..16].copy_from_slice(&v6.octets()),
-        }
-        data[16] = if address.address.is_ipv4() { 4 } else { 6 };
-        for name in &address.names {
-            sums.add(name.as_str(), &data);
-        }
-        if let Some(canonical) = address.names.first() {
-            sums.add_reverse(address.address, canonical);
-        }
-    }
-    // That a name exists, with or without addresses.
-    for name in components.iter().flat_map(|entry| &entry.item.names) {
-        sums.add(name.as_str(), &[]);
-    }
-    sums.digests
+    let same_zones = previous.iter().map(|zone| &zone.name).eq(zones.iter().map(|zone| &zone.name));
+    let before = if same_zones { before } else { Items { interfaces: &[], components: &[] } };
+    let mut gone = Sums::new(zones);
+    differences(before.interfaces, after.interfaces, |item| &item.mac, |before, after| {
+        before.into_iter().for_each(|entry| gone.interface(&entry.item));
+        after.into_iter().for_each(|entry| sums.interface(&entry.item));
+    });
+    differences(before.components, after.components, |item| &item.id, |before, after| {
+        before.into_iter().for_each(|entry| gone.component(&entry.item));
+        after.into_iter().for_each(|entry| sums.component(&entry.item));
+    });
+    let start = (0..zones.len()).map(|zone| previous.get(zone).filter(|_| same_zones).map_or(Digest(0), |zone| zone.records));
+    start.zip(sums.digests).zip(gone.digests).map(|((start, come), gone)| start + come - gone).collect()
 }
 
 struct Sums<'a> {
@@ -84,6 +81,30 @@ impl<'a> Sums<'a> {
             digests: vec![Digest::default(); zones.len()],
             canonical: Canonical::default(),
             reverse: String::new(),
+        }
+    }
+
+    fn interface(&mut self, interface: &Interface) {
+        for address in &interface.addresses {
+            let mut data = [0; 17];
+            match address.address {
+                IpAddr::V4(v4) => data[..4].copy_from_slice(&v4.octets()),
+                IpAddr::V6(v6) => data[..16].copy_from_slice(&v6.octets()),
+            }
+            data[16] = if address.address.is_ipv4() { 4 } else { 6 };
+            for name in address.names.iter() {
+                self.add(name.as_str(), &data);
+            }
+            if let Some(canonical) = address.names.first() {
+                self.add_reverse(address.address, canonical);
+            }
+        }
+    }
+
+    /// That its names exist, with or without addresses.
+    fn component(&mut self, component: &Component) {
+        for name in component.names.iter() {
+            self.add(name.as_str(), &[]);
         }
     }
 

@@ -95,7 +95,7 @@ fn missing_and_null_fields_are_empty() {
     ] {
         let record = one(fields);
         assert_eq!(
-            (record.description.as_str(), &record.component_id, record.last_update),
+            (&*record.description, &record.component_id, record.last_update),
             ("", &None, None),
             "{fields}"
         );
@@ -144,7 +144,7 @@ fn an_address_that_cannot_be_used_is_skipped_and_the_others_stay() {
         let addresses: Vec<String> =
             record.addresses.iter().map(|record| record.address.to_string()).collect();
         assert_eq!(addresses, ["172.16.0.1", "fd00:16::5"], "{bad}");
-        assert_eq!(record.addresses[1].network, "HSN");
+        assert_eq!(&*record.addresses[1].network, "HSN");
         assert_eq!(reasons(&record.problems), Vec::from_iter(reason), "{bad}");
         assert!(record.problems.iter().all(|problem| problem.mac == Some(record.mac)), "{bad}");
     }
