@@ -23,7 +23,8 @@ type Contract = BTreeMap<String, String>;
 fn what_was_released_is_unchanged() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(RELEASED);
     if std::env::var_os("RELEASE_CONTRACT").is_some() {
-        std::fs::write(&file, without_comments(proto::DESCRIPTORS).encode_to_vec()).expect("released.bin is written");
+        std::fs::write(&file, without_comments(proto::DESCRIPTORS).encode_to_vec())
+            .expect("released.bin is written");
     }
     let released = std::fs::read(&file).expect("released.bin is checked in");
     let broken = broken(&contract(&released), &contract(proto::DESCRIPTORS));
@@ -65,9 +66,13 @@ fn a_number_that_means_something_else_is_found() {
         assert_eq!(broken.len(), 1, "{change}: {broken:?}");
     }
     let mut more = was.clone();
-    let added = FieldDescriptorProto { name: Some("added".into()), number: Some(99), ..field(&mut more).clone() };
+    let added =
+        FieldDescriptorProto { name: Some("added".into()), number: Some(99), ..field(&mut more).clone() };
     interface(&mut more).field.push(added);
-    assert!(broken(&contract(&was.encode_to_vec()), &contract(&more.encode_to_vec())).is_empty(), "adding is free");
+    assert!(
+        broken(&contract(&was.encode_to_vec()), &contract(&more.encode_to_vec())).is_empty(),
+        "adding is free"
+    );
 }
 
 fn interface(set: &mut FileDescriptorSet) -> &mut DescriptorProto {

@@ -40,7 +40,7 @@ pub fn status(state: &State) -> v1::Status {
 /// What `/ready` says.
 pub fn readiness(state: &State) -> daemon::State {
     let view = state.view();
-    let why = warnings_about_reading(state, &view).join("; ");
+    let why = warnings_about_reading(state, &view).join(" ");
     match &view.snapshot {
         None => daemon::State::Missing(why),
         Some(_) if state.is_stale(&view) => daemon::State::Degraded(why),

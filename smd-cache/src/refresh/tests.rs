@@ -29,10 +29,14 @@ fn retries_come_later_and_later_but_never_later_than_a_refresh() {
 async fn a_panic_while_building_costs_what_was_believed_and_nothing_else() {
     let (_, mut owner) = owner();
     let (snapshot, _) = owner.off_reactor(|believed| Ok(believed.build())).await.unwrap();
-    let failed = owner.off_reactor(|_| -> Result<(), Failed> { panic!("a bug, on purpose") }).await.unwrap_err();
+    let failed =
+        owner.off_reactor(|_| -> Result<(), Failed> { panic!("a bug, on purpose") }).await.unwrap_err();
     assert_eq!(failed.1.label(), "bug");
     let kept = owner.believed.snapshot.clone().unwrap();
-    assert!(Arc::ptr_eq(&kept, &snapshot), "who holds contested keys, generation and serials are still known");
+    assert!(
+        Arc::ptr_eq(&kept, &snapshot),
+        "who holds contested keys, generation and serials are still known"
+    );
     assert!(owner.off_reactor(|believed| Ok(believed.build())).await.is_ok());
 }
 

@@ -13,12 +13,18 @@ const MAX_CHANGES: usize = 300;
 /// Records in all kept changes together: interface and component of ten thousand nodes, some 20 MB. A guess.
 const MAX_RECORDS: usize = 20_000;
 
+/// A change bigger than this is not sent as one: lib/inventory takes messages of 64 MB, and a record has up to 0.5 kB. Those
+/// who follow are cut off and start again, with a picture in small pieces.
+const MAX_CHANGE: usize = 50_000;
+
 /// The changes that are still held, without gaps.
 #[derive(Debug, Default)]
 pub struct History(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// The last one pushed, held or not.
+    generation: u64,
     changes: VecDeque<Arc<Published>>,
     records: usize,
 }
@@ -45,13 +51,17 @@ pub enum Next {
 }
 
 impl History {
-    /// The change that leads to `snapshot`, from the generation that was pushed last.
+    /// The change that leads to `snapshot` from the generation before.
     pub fn push(&self, change: Change, snapshot: &Snapshot, freshness: v1::Freshness) {
         let zones = snapshot.zones().iter().map(v1::Zone::from).collect();
         let published = Published { generation: snapshot.generation(), change, zones, freshness };
         let mut kept = self.kept();
-        if kept.changes.back().is_some_and(|last| last.generation + 1 != published.generation) {
+        if kept.generation + 1 != published.generation || published.records() > MAX_CHANGE {
             *kept = Kept::default();
+        }
+        kept.generation = published.generation;
+        if published.records() > MAX_CHANGE {
+            return;
         }
         kept.records += published.records();
         kept.changes.push_back(Arc::new(published));
@@ -66,13 +76,11 @@ impl History {
     /// The change that follows `generation`.
     pub fn after(&self, generation: u64) -> Next {
         let kept = self.kept();
-        match kept.changes.back() {
-            Some(last) if last.generation > generation => {
-                let found = kept.changes.iter().find(|change| change.generation == generation + 1);
-                found.map_or(Next::Gone, |change| Next::Change(change.clone()))
-            }
-            _ => Next::None,
+        if kept.generation <= generation {
+            return Next::None;
         }
+        let found = kept.changes.iter().find(|change| change.generation == generation + 1);
+        found.map_or(Next::Gone, |change| Next::Change(change.clone()))
     }
 
     /// How many records were put or removed after `from` up to `to`; `None`: not all of that is held.

@@ -40,7 +40,12 @@ impl Inventory {
         let (built, _) = snapshot::build(&records, &naming, self.snapshot.as_deref(), Timestamp::now());
         let snapshot = Arc::new(built);
         self.snapshot = Some(snapshot.clone());
-        self.state.publish(View { snapshot: Some(snapshot), whole: Some(moment), read: Some(moment), ..View::default() });
+        self.state.publish(View {
+            snapshot: Some(snapshot),
+            whole: Some(moment),
+            read: Some(moment),
+            ..View::default()
+        });
     }
 
     fn session(&self, held: Option<v1::Freshness>) -> Session {
@@ -136,6 +141,22 @@ fn much_to_catch_up_on_is_a_picture_instead() {
 }
 
 #[test]
+fn a_change_too_big_for_a_message_is_a_picture_instead() {
+    let mut inventory = Inventory::new();
+    inventory.read(1..=1);
+    let mut close = inventory.session(None);
+    assert_eq!(run(&mut close, &inventory.state), "hpc");
+    inventory.read(1..=2);
+    let history = History::default();
+    let removed_macs = vec![values::Mac([2; 6]); 50_001];
+    let change = snapshot::Change { removed_macs, ..snapshot::Change::default() };
+    history.push(change, inventory.snapshot.as_ref().unwrap(), inventory.freshness());
+    assert!(matches!(history.after(1), Next::Gone));
+    assert!(matches!(history.after(2), Next::None));
+    assert_eq!(history.records_after(1, 2), None);
+}
+
+#[test]
 fn a_generation_that_was_never_ours_is_not_continued() {
     let mut inventory = Inventory::new();
     inventory.read(1..=1);
@@ -159,9 +180,15 @@ fn synced_means_that_no_client_goes_back() {
         let at = whole + jiff::SignedDuration::from_millis(milliseconds);
         Some(snapshot::contract::timestamp(at))
     };
-    let cases = [("other", at(-1_001), true), ("other", at(-1_000), false), ("other", at(60_000), false), ("other", None, true)];
+    let cases = [
+        ("other", at(-1_001), true),
+        ("other", at(-1_000), false),
+        ("other", at(60_000), false),
+        ("other", None, true),
+    ];
     for (instance, read_at, synced) in cases {
-        let held = v1::Freshness { instance: instance.into(), read_at, generation: 7, ..v1::Freshness::default() };
+        let held =
+            v1::Freshness { instance: instance.into(), read_at, generation: 7, ..v1::Freshness::default() };
         let mut session = inventory.session(Some(held));
         let Step::Send(Event::Hello(hello)) = session.step(&inventory.state) else { panic!("no Hello") };
         assert_eq!(hello.synced, synced, "{read_at:?} against {whole}");
@@ -174,7 +201,12 @@ fn synced_means_that_no_client_goes_back() {
     let mut session = inventory.session(Some(held));
     assert_eq!(run(&mut session, &inventory.state), "h");
     let View { snapshot, problems, read, .. } = &*inventory.state.view();
-    let view = View { snapshot: snapshot.clone(), problems: problems.clone(), read: *read, whole: Some(began_before) };
+    let view = View {
+        snapshot: snapshot.clone(),
+        problems: problems.clone(),
+        read: *read,
+        whole: Some(began_before),
+    };
     inventory.state.publish(view);
     assert_eq!(run(&mut session, &inventory.state), "");
     inventory.read(1..=2);
@@ -212,7 +244,8 @@ async fn hearts_beat_while_a_picture_is_sent() {
     let state = inventory.state.clone();
     let client = state.clients.register("steady", "1", None, 0).unwrap();
     let shutdown = CancellationToken::new();
-    let (task, mut events) = task(inventory.session(None), state, client, Counter::default(), shutdown.clone());
+    let (task, mut events) =
+        task(inventory.session(None), state, client, Counter::default(), shutdown.clone());
     let feeding = tokio::spawn(task);
     let (mut beats, mut puts) = (0, 0);
     loop {

@@ -125,8 +125,17 @@ impl FakeSmd {
         }
         let head = String::from_utf8(head).unwrap();
         let line = head.lines().next().unwrap().to_owned();
-        let token = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap_or_default();
-        let path = line.split(' ').nth(1).unwrap().trim_start_matches("/hsm/v2/").split('?').next().unwrap().to_owned();
+        let token =
+            head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap_or_default();
+        let path = line
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .trim_start_matches("/hsm/v2/")
+            .split('?')
+            .next()
+            .unwrap()
+            .to_owned();
         let answer = {
             let mut inner = self.inner();
             inner.requests.push(format!("{line} {token}"));
@@ -155,7 +164,9 @@ async fn write(stream: &mut TcpStream, answer: Answer, token: &str, some: bool) 
         Answer::Http { status, content_type, body } => (status, content_type, body, false),
         Answer::Half(body) => (200, "application/json", body, true),
         Answer::Hang => std::future::pending().await,
-        Answer::Token(wanted, answer) if wanted == token => return Box::pin(write(stream, *answer, token, some)).await,
+        Answer::Token(wanted, answer) if wanted == token => {
+            return Box::pin(write(stream, *answer, token, some)).await;
+        }
         Answer::Token(..) => (401, "text/plain; charset=utf-8", "token is expired\n".into(), false),
     };
     let length = body.len();

@@ -85,7 +85,10 @@ async fn malformed_keys_are_invalid_arguments_with_a_sentence() {
         assert!(status.message().contains(" is not a") && status.message().len() < 300, "{status}");
     }
     let metrics = cache.page("/metrics").await.1;
-    assert!(metrics.contains(r#"smd_cache_lookups_total{rpc="lookup_mac",outcome="invalid"} 5"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"smd_cache_lookups_total{rpc="lookup_mac",outcome="invalid"} 5"#),
+        "{metrics}"
+    );
     cache.stop().await;
 }
 

@@ -52,7 +52,8 @@ impl Cache {
         settings.smd.url = smd.url();
         settings.refresh = Duration::from_millis(20);
         change(&mut settings);
-        let program = Program::start(Running::new(config::Program::SmdCache, config), settings).await.unwrap();
+        let program =
+            Program::start(Running::new(config::Program::SmdCache, config), settings).await.unwrap();
         let (address, admin, state) = (program.addresses()[0], program.admin(), program.state());
         let (socket, shutdown) = (program.socket().unwrap(), program.shutdown());
         let ended = tokio::spawn(program.run());

@@ -12,7 +12,9 @@ use smd_cache::{
     config::{Settings, Socket},
 };
 use std::os::unix::fs::PermissionsExt;
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
@@ -53,14 +55,11 @@ async fn reflection_lists_and_describes_the_service() {
     ];
     let mut client = ServerReflectionClient::new(cache.channel.clone());
     let replies = client.server_reflection_info(futures::stream::iter(asked)).await.unwrap().into_inner();
-    let replies: Vec<_> = replies.map_ok(|reply| reply.message_response.unwrap()).try_collect().await.unwrap();
+    let replies: Vec<_> =
+        replies.map_ok(|reply| reply.message_response.unwrap()).try_collect().await.unwrap();
     let MessageResponse::ListServicesResponse(listed) = &replies[0] else { panic!("{replies:?}") };
     let names: Vec<_> = listed.service.iter().map(|service| service.name.as_str()).collect();
-    for name in [
-        "smdcache.v1.SmdCache",
-        "grpc.health.v1.Health",
-        "grpc.reflection.v1.ServerReflection",
-    ] {
+    for name in ["smdcache.v1.SmdCache", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"] {
         assert!(names.contains(&name), "{names:?}");
     }
     assert!(matches!(&replies[1], MessageResponse::FileDescriptorResponse(_)), "{:?}", replies[1]);
@@ -72,7 +71,8 @@ async fn reflection_lists_and_describes_the_service() {
         host: String::new(),
         message_request: Some(old::server_reflection_request::MessageRequest::ListServices(String::new())),
     };
-    let mut replies = client.server_reflection_info(futures::stream::iter([asked])).await.unwrap().into_inner();
+    let mut replies =
+        client.server_reflection_info(futures::stream::iter([asked])).await.unwrap().into_inner();
     assert!(replies.message().await.unwrap().unwrap().message_response.is_some());
     cache.stop().await;
 }

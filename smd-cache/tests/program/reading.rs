@@ -15,7 +15,8 @@ fn client(smd: &FakeSmd) -> Client {
 }
 
 fn client_at(url: &str, token_file: Option<std::path::PathBuf>) -> Client {
-    Client::new(&Settings { url: url.into(), ca_cert: None, client: None, token_file, max_body: MAX_BODY }).unwrap()
+    Client::new(&Settings { url: url.into(), ca_cert: None, client: None, token_file, max_body: MAX_BODY })
+        .unwrap()
 }
 
 fn html(status: u16) -> Answer {
@@ -167,7 +168,11 @@ async fn what_is_missing_once_stays_and_what_is_missing_twice_goes() {
     let mut cache = Cache::start(&smd, "domain: cluster.local", rarely).await.ready().await;
     smd.set(&[2]);
     cache.refresh().await.unwrap();
-    assert_eq!(cache.mac("02:00:00:00:00:01").await.outcome(), Outcome::Found, "re-discovery looks like this");
+    assert_eq!(
+        cache.mac("02:00:00:00:00:01").await.outcome(),
+        Outcome::Found,
+        "re-discovery looks like this"
+    );
     cache.refresh().await.unwrap();
     assert_eq!(cache.mac("02:00:00:00:00:01").await.outcome(), Outcome::Unknown);
     smd.set(&[]);
@@ -193,7 +198,8 @@ async fn an_old_picture_says_so_and_calls_no_mac_unknown() {
     let soon = |settings: &mut smd_cache::config::Settings| settings.stale_after = Duration::from_millis(200);
     let mut cache = Cache::start(&smd, "domain: cluster.local", soon).await.ready().await;
     smd.answer(INTERFACES, plain(503, "gone"));
-    eventually("stale", async || cache.mac("02:00:00:00:00:09").await.outcome() == Outcome::Unavailable).await;
+    eventually("stale", async || cache.mac("02:00:00:00:00:09").await.outcome() == Outcome::Unavailable)
+        .await;
     let held = cache.mac("02:00:00:00:00:01").await;
     assert_eq!(held.outcome(), Outcome::Found);
     assert!(held.freshness.unwrap().stale);
@@ -219,7 +225,9 @@ async fn a_bad_record_is_refused_alone_and_reported() {
     let status = cache.status().await;
     for reason in ["bad_mac", "bad_record", "empty_address", "bad_address"] {
         assert_eq!(status.problems_by_reason.get(reason), Some(&1), "{reason}: {status:#?}");
-        assert!(status.problems.iter().any(|problem| problem.reason == reason && !problem.message.is_empty()));
+        assert!(
+            status.problems.iter().any(|problem| problem.reason == reason && !problem.message.is_empty())
+        );
         let counted = format!("smd_cache_problems{{reason=\"{reason}\"}} 1");
         assert!(cache.page("/metrics").await.1.contains(&counted), "{reason}");
     }
@@ -256,7 +264,11 @@ async fn groups_are_read_only_for_rules_and_their_absence_harms_nothing_else() {
     smd.answer(GROUPS, plain(401, "token is expired"));
     assert!(cache.refresh().await.is_ok());
     assert!(cache.refresh().await.is_ok());
-    assert_eq!(cache.name("blue0001.cluster.local").await.outcome(), Outcome::Found, "as they were read last");
+    assert_eq!(
+        cache.name("blue0001.cluster.local").await.outcome(),
+        Outcome::Found,
+        "as they were read last"
+    );
     cache.stop().await;
 }
 
