@@ -1,6 +1,8 @@
 //! smd-sim answers as SMD does: recordings of the real one are replayed in the order of their story, and status, headers
 //! and body are compared.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not recognised as tests
+
 #[path = "smd_answers/story.rs"]
 mod story;
 

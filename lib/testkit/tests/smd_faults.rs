@@ -1,5 +1,7 @@
 //! smd-sim fails when told to, and is well again when told so.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not recognised as tests
+
 use std::time::Duration;
 use testkit::smd::{Failure, Fault, Sim, generate};
 

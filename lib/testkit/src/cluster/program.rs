@@ -13,8 +13,6 @@ use std::{
 
 /// How much of a log is shown when a test fails.
 const TAIL_LINES: usize = 60;
-/// How long a program may take to end; a guess.
-const END: Duration = Duration::from_secs(10);
 
 /// A running program; killed when dropped.
 pub struct Process {
@@ -115,6 +113,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("udhcpc", "udhcpc"),
     ("dhcrelay", "isc-dhcp-relay"),
     ("dig", "bind9-dnsutils"),
+    ("delv", "bind9-dnsutils"),
     ("curl", "curl"),
     ("atftp", "atftp"),
     ("tftp", "tftp-hpa"),

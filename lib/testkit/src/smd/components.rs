@@ -108,8 +108,10 @@ fn nid_filter(query: &Pairs) -> Option<Vec<(i64, i64)>> {
     }
 }
 
+type IdFilter<'a> = Box<dyn Fn(&str) -> bool + 'a>;
+
 /// `group` (NULL: in none) and `partition`.
-fn group_filter<'a>(state: &'a State, query: &Pairs) -> Option<Box<dyn Fn(&str) -> bool + 'a>> {
+fn group_filter<'a>(state: &'a State, query: &Pairs) -> Option<IdFilter<'a>> {
     if let Some(labels) = query.all("group") {
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
         return Some(Box::new(move |id| {

@@ -12,6 +12,29 @@ fn dig(cluster: &Cluster, arguments: &str) -> String {
 }
 
 #[test]
+fn delv_takes_our_answers_for_well_formed() {
+    need_tools(&["delv"]);
+    let cluster = Cluster::start(scene::inventory());
+    cluster.wire.node1.ip("addr add 172.16.0.77/24 dev eth0");
+    for transport in ["+notcp", "+tcp"] {
+        for (question, wanted) in [
+            (format!("{} A", NODE1.fqdn), NODE1.address),
+            (format!("-x {}", NODE2.address), NODE2.fqdn),
+            ("nid9999.openchami.cluster A".to_owned(), "ncache nxdomain"),
+            ("nid0001.openchami.cluster AAAA".to_owned(), "ncache nxrrset"),
+        ] {
+            let mut command = cluster.wire.node1.command(tool("delv"));
+            command.args(["-i", "@172.16.0.253", transport]).args(question.split_whitespace()); // -i: nothing is signed
+            let (_, answer) = finish(&mut command, Duration::from_secs(15));
+            assert!(
+                answer.contains(wanted),
+                "'{wanted}' is not in the answer to {question} {transport}:\n{answer}"
+            );
+        }
+    }
+}
+
+#[test]
 fn dig_gets_names_forward_and_back_over_udp_and_tcp() {
     need_tools(&["dig"]);
     let cluster = Cluster::start(scene::inventory());

@@ -2,11 +2,15 @@
 //!
 //! They need root and the tools of `tools.txt`; `make test` sees to both.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not recognised as tests
+
 mod change;
 mod clients;
 mod dhcp;
 mod dns;
 mod grpc;
+mod harness;
 mod outage;
+mod scale;
 mod scene;
 mod tftp;

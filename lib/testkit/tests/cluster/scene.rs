@@ -4,7 +4,7 @@ use hickory_proto::{op::ResponseCode, rr::RecordType};
 use proto::v1::{self, smd_cache_client::SmdCacheClient};
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use testkit::{
     cluster::{Cluster, RELAY, SERVER, within},
@@ -62,8 +62,8 @@ pub const NEWCOMER: Node = Node {
 
 /// smd-cache reads SMD every second in these tests, so this is "within refresh" with room for a busy machine.
 pub const SOON: Duration = Duration::from_secs(5);
-/// How long silence is listened to.
-const SILENCE: Duration = Duration::from_millis(1500);
+/// How long silence is listened to: more than twice the 400 ms that dhcpd gives a packet.
+const SILENCE: Duration = Duration::from_millis(1000);
 /// How long an answer may take on a busy machine.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -93,13 +93,18 @@ pub enum Dhcp {
 
 /// A DISCOVER through the relay's address, sent from the relay machine's side of the wire.
 pub fn discover(cluster: &Cluster, mac: &str) -> Dhcp {
-    message(cluster, mac, SILENCE, |machine| machine.discover(fastrand::u32(..)))
+    message(cluster, mac, None, |machine| machine.discover(fastrand::u32(..)))
+}
+
+/// The same for a machine on another link than the relay's own (RFC 3527).
+pub fn discover_on(cluster: &Cluster, mac: &str, link: Ipv4Addr) -> Dhcp {
+    message(cluster, mac, Some(link), |machine| machine.discover(fastrand::u32(..)))
 }
 
 /// A REQUEST as a client sends it that remembers an address from before (INIT-REBOOT).
 pub fn reboot(cluster: &Cluster, mac: &str, address: Ipv4Addr) -> Dhcp {
     use dhcproto::v4::{DhcpOption, MessageType};
-    message(cluster, mac, SILENCE, |machine| {
+    message(cluster, mac, None, |machine| {
         let remembered = [DhcpOption::RequestedIpAddress(address)];
         machine.message(fastrand::u32(..), MessageType::Request, remembered)
     })
@@ -108,15 +113,15 @@ pub fn reboot(cluster: &Cluster, mac: &str, address: Ipv4Addr) -> Dhcp {
 fn message(
     cluster: &Cluster,
     mac: &str,
-    limit: Duration,
+    link: Option<Ipv4Addr>,
     make: impl FnOnce(&Machine) -> dhcproto::v4::Message,
 ) -> Dhcp {
-    let relay = Relay { address: RELAY, link: None, source_port: true };
+    let relay = Relay { address: RELAY, link, source_port: true };
     let machine = Machine::new(mac.parse::<Mac>().expect("a MAC")).behind(relay);
     let message = make(&machine);
     let reply = cluster.at_relay().run(async move {
         let socket = UdpSocket::bind((RELAY, 0)).await.expect("a socket on the relay");
-        dhcp4::exchange(&socket, (SERVER, 67).into(), &message, limit)
+        dhcp4::exchange(&socket, (SERVER, 67).into(), &message, SILENCE)
             .await
             .expect("the server's port can be sent to")
     });
@@ -188,6 +193,29 @@ pub fn lookup(cluster: &Cluster, mac: &str) -> Option<v1::LookupReply> {
 /// The outcome alone.
 pub fn outcome(cluster: &Cluster, mac: &str) -> Option<v1::Outcome> {
     lookup(cluster, mac).map(|reply| reply.outcome())
+}
+
+/// The moment at which smd-cache was first seen to know this address of the MAC, to the millisecond.
+pub fn known_at(cluster: &Cluster, mac: &str, address: &str) -> Instant {
+    let (mac, address) = (mac.to_owned(), address.to_owned());
+    cluster.inside().run(async move {
+        let mut client = SmdCacheClient::connect("http://127.0.0.1:27780").await.expect("smd-cache listens");
+        let end = Instant::now() + SOON;
+        while Instant::now() < end {
+            let reply =
+                client.lookup_mac(v1::LookupMacRequest { mac: mac.clone() }).await.expect("it answers");
+            let interfaces = reply.into_inner().interfaces;
+            if interfaces
+                .iter()
+                .flat_map(|interface| &interface.addresses)
+                .any(|known| known.address == address)
+            {
+                return Instant::now();
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("smd-cache does not know {mac} as {address} within {SOON:?}");
+    })
 }
 
 /// Waits until smd-cache knows this address of the MAC.
