@@ -3,6 +3,7 @@
 use crate::{
     Bearers, Holders, Replica, names,
     parse::Parser,
+    text::Common,
     types::{Component, Interface, Machine},
     watch::MadeOf,
 };
@@ -111,7 +112,8 @@ impl AnyKey {
     /// What a FOUND reply says about this key, and the records that says it; `None`: it does not speak of it, so it is
     /// no answer.
     pub(crate) fn answer(&self, reply: v1::LookupReply) -> Option<(AnyAnswer, MadeOf)> {
-        let mut parser = Parser::new(&|_| None);
+        let mut common = Common::default();
+        let mut parser = Parser::new(&|_| None, &mut common);
         let components: Vec<_> =
             reply.components.into_iter().filter_map(|c| parser.component(c)).map(Arc::new).collect();
         let mut interfaces: Vec<_> =

@@ -14,15 +14,18 @@ mod metrics;
 mod names;
 mod parse;
 mod replica;
+mod shards;
 #[cfg(test)]
 mod tests;
+mod text;
 mod types;
 mod watch;
 
 pub use keys::Key;
 pub use metrics::METRICS;
 pub use replica::Replica;
-pub use types::{Address, Component, DhcpOption, Interface, Machine, Policy};
+pub use text::Text;
+pub use types::{Address, Component, DhcpOption, Interface, Machine, Policy, Terms};
 pub use values::{Mac, Name, Xname};
 
 use connection::Watcher;

@@ -5,6 +5,7 @@
 
 use crate::{
     few::{Few, Keyed},
+    shards::Shards,
     types::{Component, Interface},
 };
 use std::{net::IpAddr, sync::Arc};
@@ -28,7 +29,7 @@ impl Keyed for Component {
 /// Names and what bears them; a clone shares everything until it is changed.
 #[derive(Clone, Default)]
 pub(crate) struct Names {
-    entries: imbl::HashMap<Name, Entry>,
+    entries: Shards<Name, Entry>,
 }
 
 #[derive(Clone, Default)]
@@ -75,26 +76,23 @@ impl Names {
     /// Every name, empty non-terminals too, in no order.
     #[cfg(test)]
     pub(crate) fn all(&self) -> impl Iterator<Item = &Name> {
-        self.entries.keys()
+        self.entries.iter().map(|(name, _)| name)
     }
 
     fn entry(&mut self, name: &Name) -> &mut Entry {
-        if !self.entries.contains_key(name) {
-            self.create(name);
+        if self.entries.get(name).is_none() {
+            self.raise_parents(name);
         }
-        self.entries.get_mut(name).expect("there was one, or it was just created")
+        self.entries.get_or_insert(name.clone(), Entry::default)
     }
 
-    fn create(&mut self, name: &Name) {
-        self.entries.insert(name.clone(), Entry::default());
+    /// A name comes into being: its parents do, too, up to one that is there already.
+    fn raise_parents(&mut self, name: &Name) {
         let mut ancestor = name.parent();
         while let Some(name) = ancestor {
-            if let Some(entry) = self.entries.get_mut(&name) {
-                entry.below += 1;
-                return;
-            }
-            ancestor = name.parent();
-            self.entries.insert(name, Entry { below: 1, ..Entry::default() });
+            let held = self.entries.get(&name).is_some();
+            ancestor = name.parent().filter(|_| !held);
+            self.entries.get_or_insert(name, Entry::default).below += 1;
         }
     }
 

@@ -3,7 +3,8 @@
 
 use crate::{
     Freshness,
-    types::{Address, Component, DhcpOption, Interface, Policy},
+    text::Common,
+    types::{Address, Component, DhcpOption, Interface, Policy, Terms},
 };
 use proto::v1;
 use std::{str::FromStr, sync::Arc, time::SystemTime};
@@ -13,12 +14,13 @@ use values::{Name, Xname};
 pub(crate) struct Parser<'a> {
     /// A name that is held already, so that equal names share their text.
     pub(crate) held_name: &'a dyn Fn(&str) -> Option<Name>,
+    pub(crate) common: &'a mut Common,
     pub(crate) skipped: u64,
 }
 
 impl<'a> Parser<'a> {
-    pub(crate) fn new(held_name: &'a dyn Fn(&str) -> Option<Name>) -> Self {
-        Parser { held_name, skipped: 0 }
+    pub(crate) fn new(held_name: &'a dyn Fn(&str) -> Option<Name>, common: &'a mut Common) -> Self {
+        Parser { held_name, common, skipped: 0 }
     }
 
     /// An interface; its owner only if the message carries it.
@@ -27,7 +29,7 @@ impl<'a> Parser<'a> {
         let addresses: Vec<_> = message.addresses.into_iter().filter_map(|a| self.address(a)).collect();
         Some(Interface {
             mac,
-            description: message.description,
+            description: self.common.text(message.description),
             component_id: self.optional(&message.component_id),
             component: message.component.and_then(|c| self.component(c)).map(Arc::new),
             addresses: tight(addresses),
@@ -40,16 +42,16 @@ impl<'a> Parser<'a> {
         let id: Xname = self.text(&message.id)?;
         Some(Component {
             id,
-            kind: message.r#type,
+            kind: self.common.text(message.r#type),
             nid: message.nid,
-            role: message.role,
-            sub_role: message.sub_role,
-            arch: message.arch,
-            class: message.class,
-            state: message.state,
-            flag: message.flag,
+            role: self.common.text(message.role),
+            sub_role: self.common.text(message.sub_role),
+            arch: self.common.text(message.arch),
+            class: self.common.text(message.class),
+            state: self.common.text(message.state),
+            flag: self.common.text(message.flag),
             enabled: message.enabled,
-            groups: tight(message.groups),
+            groups: tight(message.groups.into_iter().map(|group| self.common.text(group)).collect()),
             names: self.names(message.names),
         })
     }
@@ -81,10 +83,10 @@ impl<'a> Parser<'a> {
         let address = self.text(&message.address)?;
         Some(Address {
             address,
-            network: message.network,
-            hostname: message.hostname,
-            domain: message.domain,
-            fqdn: message.fqdn,
+            network: self.common.text(message.network),
+            hostname: message.hostname.into(),
+            domain: self.common.text(message.domain),
+            fqdn: message.fqdn.into(),
             names: self.names(message.names),
             policy: self.policy(message.policy),
         })
@@ -92,7 +94,7 @@ impl<'a> Parser<'a> {
 
     fn policy(&mut self, message: Option<v1::Policy>) -> Policy {
         let Some(message) = message else { return Policy::default() };
-        Policy {
+        let terms = Terms {
             routers: tight(message.routers.iter().filter_map(|router| self.text(router)).collect()),
             prefix_length: message.prefix_length.and_then(|length| self.number(length)),
             ignore: message.ignore,
@@ -101,7 +103,8 @@ impl<'a> Parser<'a> {
             script_url: given(message.script_url),
             options: tight(message.options.into_iter().filter_map(|option| self.option(option)).collect()),
             rules: tight(message.rules),
-        }
+        };
+        self.common.policy(terms.into())
     }
 
     fn option(&mut self, message: v1::DhcpOption) -> Option<DhcpOption> {

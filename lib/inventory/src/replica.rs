@@ -1,13 +1,16 @@
 //! The whole inventory in memory, immutable: a change makes the next one, which shares all that it does not touch.
 //!
-//! Persistent maps hold it (a hash trie by name and id, trees by MAC and address, whose order is asked for), so that a
-//! clone costs nothing, a change copies a few nodes, and readers of the old one are never disturbed.
+//! Persistent maps hold it (shards by name and id, trees by MAC and address, whose order is asked for), so that a clone
+//! costs nothing, a change copies a few nodes, and readers of the old one are never disturbed. What thousands of records
+//! have in common (roles, domains, policies) is held once.
 
 use crate::{
     Bearers, Freshness, Holders,
     few::Few,
     names::Names,
     parse::{self, Parser},
+    shards::Shards,
+    text::Common,
     types::{Component, Interface, Machine},
 };
 use proto::v1;
@@ -25,8 +28,9 @@ pub struct Replica {
     zones: Arc<[(Name, u32)]>,
     macs: imbl::OrdMap<Mac, Arc<Interface>>,
     addresses: imbl::OrdMap<IpAddr, Few<Interface>>,
-    ids: imbl::HashMap<Xname, Owner>,
+    ids: Shards<Xname, Owner>,
     names: Names,
+    common: Common,
     skipped: u64,
 }
 
@@ -113,7 +117,7 @@ impl Replica {
     }
     /// Every component, in no order.
     pub fn components(&self) -> impl Iterator<Item = &Arc<Component>> + '_ {
-        self.ids.values().filter_map(|owner| owner.component.as_ref())
+        self.ids.iter().filter_map(|(_, owner)| owner.component.as_ref())
     }
     /// How many parts of messages were left out because they could not be read.
     pub fn skipped(&self) -> u64 {
@@ -145,11 +149,9 @@ impl Replica {
     }
 
     pub(crate) fn set_zones(&mut self, zones: Vec<v1::Zone>) {
-        let names = self.names.clone();
-        let held = |text: &str| names.held(text);
-        let mut parser = Parser::new(&held);
-        self.zones = parser.zones(zones);
-        self.skipped += parser.skipped;
+        if let Some(zones) = self.read(|parser| Some(parser.zones(zones))) {
+            self.zones = zones;
+        }
     }
 
     /// Removals first, then components, then interfaces: a patch that moves a name or an address between records ends
@@ -179,7 +181,7 @@ impl Replica {
 
     fn read<T>(&mut self, read: impl FnOnce(&mut Parser<'_>) -> Option<T>) -> Option<T> {
         let held = |text: &str| self.names.held(text);
-        let mut parser = Parser::new(&held);
+        let mut parser = Parser::new(&held, &mut self.common);
         let value = read(&mut parser);
         self.skipped += parser.skipped;
         value
@@ -214,7 +216,7 @@ impl Replica {
                 address.names.iter().for_each(|name| self.names.add_interface(name, new));
             }
             if let Some(id) = &new.component_id {
-                self.ids.entry(id.clone()).or_default().interfaces.insert(new.clone());
+                self.ids.get_or_insert(id.clone(), Owner::default).interfaces.insert(new.clone());
             }
         }
         let Some(old) = old else { return };
@@ -264,7 +266,7 @@ impl Replica {
         let new = component.map(Arc::new);
         if let Some(new) = &new {
             new.names.iter().for_each(|name| self.names.add_component(name, new));
-            self.ids.entry(id.clone()).or_default();
+            self.ids.get_or_insert(id.clone(), Owner::default);
         }
         for name in old.iter().flat_map(|old| &old.names) {
             if new.as_ref().is_none_or(|new| !new.names.contains(name)) {
@@ -277,7 +279,8 @@ impl Replica {
             interfaces = owner.interfaces.clone();
         });
         for interface in interfaces.as_slice() {
-            let follows = Interface { component: new.clone(), ..(**interface).clone() };
+            let follows =
+                Interface { component_id: Some(id.clone()), component: new.clone(), ..(**interface).clone() };
             self.replace(Some(interface.clone()), Some(Arc::new(follows)));
         }
     }

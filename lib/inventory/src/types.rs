@@ -1,7 +1,10 @@
 //! What the inventory says about machines, parsed from the contract's messages.
 
+use crate::text::Text;
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr},
+    ops::{Deref, DerefMut},
     sync::Arc,
 };
 use values::{Mac, Name, Xname};
@@ -12,7 +15,7 @@ pub struct Interface {
     /// The key.
     pub mac: Mac,
     /// SMD's description.
-    pub description: String,
+    pub description: Text,
     /// xname of the owner as SMD gives it.
     pub component_id: Option<Xname>,
     /// The owner; `None`: DHCP treats the interface as unknown.
@@ -38,25 +41,25 @@ pub struct Component {
     /// Its xname.
     pub id: Xname,
     /// Node, NodeBMC ... (open text)
-    pub kind: String,
+    pub kind: Text,
     /// Node number.
     pub nid: Option<i64>,
     /// Role.
-    pub role: String,
+    pub role: Text,
     /// Sub-role.
-    pub sub_role: String,
+    pub sub_role: Text,
     /// Architecture.
-    pub arch: String,
+    pub arch: Text,
     /// Class.
-    pub class: String,
+    pub class: Text,
     /// May be old.
-    pub state: String,
+    pub state: Text,
     /// May be old.
-    pub flag: String,
+    pub flag: Text,
     /// May be old.
     pub enabled: Option<bool>,
     /// Groups.
-    pub groups: Vec<String>,
+    pub groups: Vec<Text>,
     /// All its names.
     pub names: Vec<Name>,
 }
@@ -76,22 +79,55 @@ pub struct Address {
     /// The address.
     pub address: IpAddr,
     /// SMD's network.
-    pub network: String,
+    pub network: Text,
     /// Bare host name.
-    pub hostname: String,
+    pub hostname: Text,
     /// Its domain, empty: none.
-    pub domain: String,
+    pub domain: Text,
     /// What DHCP hands out.
-    pub fqdn: String,
+    pub fqdn: Text,
     /// In every zone, the canonical one first.
     pub names: Vec<Name>,
     /// What the rules say for this address.
     pub policy: Policy,
 }
 
-/// The outcome of the rules; absent: the subnet's or the global value applies.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Policy {
+/// The outcome of the rules, shared by all for whom it is the same; reads like [`Terms`].
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Policy(Arc<Terms>);
+
+impl Policy {
+    #[cfg(test)]
+    pub(crate) fn is_same(&self, other: &Policy) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+impl From<Terms> for Policy {
+    fn from(terms: Terms) -> Policy {
+        Policy(Arc::new(terms))
+    }
+}
+impl Deref for Policy {
+    type Target = Terms;
+    fn deref(&self) -> &Terms {
+        &self.0
+    }
+}
+impl DerefMut for Policy {
+    /// Changes this one alone.
+    fn deref_mut(&mut self) -> &mut Terms {
+        Arc::make_mut(&mut self.0)
+    }
+}
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What rules say; absent: the subnet's or the global value applies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Terms {
     /// Option 3.
     pub routers: Vec<Ipv4Addr>,
     /// Option 1.
@@ -111,7 +147,7 @@ pub struct Policy {
 }
 
 /// A raw option.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DhcpOption {
     /// Code.
     pub code: u8,
