@@ -11,8 +11,8 @@ mod problem;
 pub use decode::{BadBody, Decoded, MAX_TEXT, Rejected, decode_components, decode_interfaces};
 pub use problem::{Problem, Reason};
 
-use jiff::Timestamp;
 use held::Held;
+use jiff::Timestamp;
 use std::{cmp::Ordering, collections::BTreeSet, net::IpAddr, sync::Arc};
 use values::{Mac, Xname};
 
@@ -145,7 +145,8 @@ impl Records {
     /// Components that interfaces name but that are not held, to be asked by `?id=` in the same cycle; in order.
     pub fn missing_components(&self) -> Vec<Xname> {
         let named = self.interfaces().filter_map(|record| record.component_id.as_ref());
-        let missing: BTreeSet<&Xname> = named.filter(|id| !self.components.holds(|record| record.id.cmp(id))).collect();
+        let missing: BTreeSet<&Xname> =
+            named.filter(|id| !self.components.holds(|record| record.id.cmp(id))).collect();
         missing.into_iter().cloned().collect()
     }
 

@@ -10,6 +10,7 @@ pub mod contract;
 mod digest;
 mod index;
 mod items;
+mod keys;
 mod names;
 mod zones;
 

@@ -1,5 +1,6 @@
 //! What the system we replace was asked, as far as naming and policy decide the answer: every judged DHCPv4 reply and every
 //! judged DNS answer, from SMD's records and the configuration files alone.
+#![allow(clippy::unwrap_used)] // all of it is a test
 
 use config::Config;
 use jiff::Timestamp;
@@ -42,7 +43,8 @@ fn mask(prefix: u8) -> String {
 /// Name, mask and routers of each judged reply to one of SMD's machines, against its address in the snapshot.
 fn check_reply(case: &str, snapshot: &Snapshot, config: &Config, step: &Value) -> bool {
     let ours = &step["ours"];
-    let Some(address) = ours["fields"]["yiaddr"].as_str().and_then(|text| text.parse::<Ipv4Addr>().ok()) else {
+    let Some(address) = ours["fields"]["yiaddr"].as_str().and_then(|text| text.parse::<Ipv4Addr>().ok())
+    else {
         return false;
     };
     let hex = step["send"]["hex"].as_str().unwrap();
@@ -104,7 +106,13 @@ fn what_is_odd_in_the_dhcp_scene_is_reported() {
     let (snapshot, problems) = snapshot("inventory.json", &config);
     let lines: Vec<String> = problems
         .iter()
-        .map(|problem| format!("{} {}", problem.reason.label(), problem.mac.map(|mac| mac.to_string()).unwrap_or_default()))
+        .map(|problem| {
+            format!(
+                "{} {}",
+                problem.reason.label(),
+                problem.mac.map(|mac| mac.to_string()).unwrap_or_default()
+            )
+        })
         .collect();
     assert_eq!(
         lines,
@@ -143,7 +151,8 @@ fn reverse(name: &str) -> Option<IpAddr> {
         return labels.join(".").parse().ok().filter(|_| labels.len() == 4);
     }
     let labels: String = name.strip_suffix(".ip6.arpa")?.split('.').rev().collect();
-    let groups: Vec<&str> = labels.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap()).collect();
+    let groups: Vec<&str> =
+        labels.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap()).collect();
     groups.join(":").parse().ok()
 }
 
@@ -156,14 +165,18 @@ fn every_judged_dns_answer_follows_from_the_snapshot() {
     for case in cases("dns.jsonl") {
         let question = case["query"]["text"].as_str().unwrap().split("] ").nth(1).unwrap_or("");
         let mut words = question.split(' ');
-        let (Some(Ok(name)), Some("IN"), Some(kind)) = (words.next().map(str::parse::<Name>), words.next(), words.next())
+        let (Some(Ok(name)), Some("IN"), Some(kind)) =
+            (words.next().map(str::parse::<Name>), words.next(), words.next())
         else {
             continue;
         };
-        let Some(rcode) = case["ours"]["rcode"].as_str().filter(|rcode| ["NOERROR", "NXDOMAIN"].contains(rcode)) else {
+        let Some(rcode) =
+            case["ours"]["rcode"].as_str().filter(|rcode| ["NOERROR", "NXDOMAIN"].contains(rcode))
+        else {
             continue;
         };
-        if case["when"] == "smd_never" || zones.contains(&name) || !zones.iter().any(|zone| name.is_in(zone)) {
+        if case["when"] == "smd_never" || zones.contains(&name) || !zones.iter().any(|zone| name.is_in(zone))
+        {
             continue;
         }
         let why = case["name"].as_str().unwrap();
@@ -180,7 +193,8 @@ fn every_judged_dns_answer_follows_from_the_snapshot() {
         } else {
             let held = addresses(&snapshot, &name);
             assert_eq!(held.is_some(), rcode == "NOERROR", "{why}: {name} {held:?}");
-            if let (Some(held), "A" | "AAAA", Some(answer)) = (held, kind, case["ours"]["answer"].as_array()) {
+            if let (Some(held), "A" | "AAAA", Some(answer)) = (held, kind, case["ours"]["answer"].as_array())
+            {
                 let mut expected: Vec<IpAddr> = answer
                     .iter()
                     .filter_map(|record| record.as_str()?.rsplit(' ').next()?.parse().ok())
@@ -201,7 +215,10 @@ fn every_judged_dns_answer_follows_from_the_snapshot() {
 fn what_dns_md_leaves_to_us_is_decided() {
     let config = config::parse(&golden("dns-config.yaml")).unwrap();
     let (snapshot, problems) = snapshot("dns-inventory.json", &config);
-    let named = |name: &str| addresses(&snapshot, &name.parse().unwrap()).map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let named = |name: &str| {
+        addresses(&snapshot, &name.parse().unwrap())
+            .map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
     // Two nodes have NID 13: nobody is nid0013.
     assert_eq!(named("nid0013.cluster.local"), None);
     assert_eq!(named("x1000c0s6b0n0.cluster.local"), Some(vec!["172.16.0.13".to_owned()]));
@@ -214,5 +231,8 @@ fn what_dns_md_leaves_to_us_is_decided() {
     assert_eq!(named("nid0006.cluster.local"), Some(vec![]));
     let mut reasons: Vec<&str> = problems.iter().map(|problem| problem.reason.label()).collect();
     reasons.dedup();
-    assert_eq!(reasons, ["bad_address", "empty_address", "no_component", "duplicate_address", "duplicate_name"]);
+    assert_eq!(
+        reasons,
+        ["bad_address", "empty_address", "no_component", "duplicate_address", "duplicate_name"]
+    );
 }

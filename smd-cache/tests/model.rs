@@ -2,6 +2,7 @@
 //!
 //! A world is a small inventory full of clashes. It is told to the owner of the records in many ways: whole reads in any order
 //! of arrival, records in any order inside them, cut into deltas. From the same holders the snapshot must be the same.
+#![allow(clippy::unwrap_used)] // all of it is a test
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -44,7 +45,11 @@ struct World {
 }
 
 fn xname(number: u8) -> String {
-    if number < 6 { format!("x0c0s{}b0n{}", number / 4, number % 4) } else { format!("x0c0s{}b0", number - 6) }
+    if number < 6 {
+        format!("x0c0s{}b0n{}", number / 4, number % 4)
+    } else {
+        format!("x0c0s{}b0", number - 6)
+    }
 }
 
 fn address(number: u8) -> String {
@@ -93,10 +98,15 @@ fn row() -> impl Strategy<Value = Row> {
 
 fn world() -> impl Strategy<Value = World> {
     let component = (0..9u8, any::<bool>(), prop::option::weighted(0.8, 1..4u8));
-    (prop::collection::vec(row(), 0..9), prop::collection::vec(component, 0..9)).prop_map(|(rows, components)| World {
-        rows: rows.into_iter().map(|row| ((row.mac, row.dashes), row)).collect(),
-        components: components.into_iter().map(|(id, service, nid)| (id, (service, nid, false))).collect(),
-    })
+    (prop::collection::vec(row(), 0..9), prop::collection::vec(component, 0..9)).prop_map(
+        |(rows, components)| World {
+            rows: rows.into_iter().map(|row| ((row.mac, row.dashes), row)).collect(),
+            components: components
+                .into_iter()
+                .map(|(id, service, nid)| (id, (service, nid, false)))
+                .collect(),
+        },
+    )
 }
 
 /// No two components have the same MAC, address or NID.
@@ -107,7 +117,8 @@ fn peaceful_world() -> impl Strategy<Value = World> {
         for (number, (service, addresses)) in (0..).zip(machines) {
             world.components.insert(number, (service, Some(number + 1), false));
             let own = addresses.iter().zip(0..).map(|(other, at)| 2 + number * 6 + at * 2 + u8::from(*other));
-            let row = Row { mac: number + 1, dashes: false, owner: Some(number), addresses: own.collect(), age: 0 };
+            let row =
+                Row { mac: number + 1, dashes: false, owner: Some(number), addresses: own.collect(), age: 0 };
             world.rows.insert((row.mac, false), row);
         }
         world
@@ -281,7 +292,8 @@ fn check_addresses(snapshot: &Snapshot) {
     let mut holders: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for interface in snapshot.interfaces() {
         for entry in &interface.addresses {
-            let holder = interface.component_id.as_ref().map_or_else(|| interface.mac.to_string(), Xname::to_string);
+            let holder =
+                interface.component_id.as_ref().map_or_else(|| interface.mac.to_string(), Xname::to_string);
             holders.entry(entry.address).or_default().insert(holder);
             assert!(snapshot.by_address(entry.address).any(|found| found.mac == interface.mac));
         }
@@ -295,7 +307,10 @@ fn check_names(snapshot: &Snapshot) {
     for component in snapshot.components() {
         for name in component.names.iter() {
             assert_eq!(*bearers.entry(name).or_insert(&component.id), &component.id, "{name}");
-            assert!(matches!(snapshot.by_name(name), Bearer::Component(found, _) if found.id == component.id), "{name}");
+            assert!(
+                matches!(snapshot.by_name(name), Bearer::Component(found, _) if found.id == component.id),
+                "{name}"
+            );
             if let Some(parent) = name.parent().filter(|parent| parent.as_str() == "rack.lab.test") {
                 assert_eq!(snapshot.by_name(&parent), Bearer::Parent);
             }

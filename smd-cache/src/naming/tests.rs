@@ -19,7 +19,14 @@ struct Machine {
 
 fn node(nid: impl Into<Option<i64>>) -> Machine {
     let id = "x1000c0s0b0n0".parse().unwrap();
-    Machine { id, kind: "Node", nid: nid.into(), role: "Compute", enabled: Some(true), groups: vec!["blue".into()] }
+    Machine {
+        id,
+        kind: "Node",
+        nid: nid.into(),
+        role: "Compute",
+        enabled: Some(true),
+        groups: vec!["blue".into()],
+    }
 }
 
 fn bmc(nid: i64) -> Machine {
@@ -54,8 +61,10 @@ fn name(naming: &Naming, machine: &Machine, address: &str) -> String {
 
 #[test]
 fn the_first_match_ends_it_unless_it_continues() {
-    let continues = ["name:base,type:Node,hostname:nid{04d},continue:true",
-        "name:mgmt,type:Node,subnet:172.16.0.0/24,hostname:nid{04d},domain:mgmt.local"];
+    let continues = [
+        "name:base,type:Node,hostname:nid{04d},continue:true",
+        "name:mgmt,type:Node,subnet:172.16.0.0/24,hostname:nid{04d},domain:mgmt.local",
+    ];
     let naming_ = naming(&continues, "cluster.local");
     assert_eq!(name(&naming_, &node(7), "172.16.0.10"), "nid0007.mgmt.local");
     assert_eq!(name(&naming_, &node(7), "172.16.9.10"), "nid0007.cluster.local");
@@ -69,12 +78,40 @@ fn documented_examples_hold() {
     for (rules, domain, machine, address, expected) in [
         (vec!["type:Node,hostname:nid{04d}"], "", node(42), "10.0.0.1", "nid0042"),
         (vec!["type:Node,hostname:nid{04d}"], "", node(12345), "10.0.0.1", "nid12345"),
-        (vec!["type:Node,hostname:nid{04d}", "type:NodeBMC,hostname:bmc{04d}"], "c.local", bmc(1), "10.0.0.1", "bmc0001.c.local"),
-        (vec!["type:NodeBMC,subnet:172.16.10.0/24,hostname:bmc10-{04d}", "type:NodeBMC,hostname:bmc-{04d}"],
-            "lab.local", bmc(7), "172.16.10.99", "bmc10-0007.lab.local"),
-        (vec!["type:NodeBMC,subnet:172.16.10.0/24,hostname:bmc10-{04d}", "type:NodeBMC,hostname:bmc-{04d}"],
-            "lab.local", bmc(7), "172.16.12.10", "bmc-0007.lab.local"),
-        (vec!["type:NodeBMC,hostname:bmc{04d},domain_append:none"], ".c.local", bmc(1), "10.0.0.1", "bmc0001"),
+        (
+            vec!["type:Node,hostname:nid{04d}", "type:NodeBMC,hostname:bmc{04d}"],
+            "c.local",
+            bmc(1),
+            "10.0.0.1",
+            "bmc0001.c.local",
+        ),
+        (
+            vec![
+                "type:NodeBMC,subnet:172.16.10.0/24,hostname:bmc10-{04d}",
+                "type:NodeBMC,hostname:bmc-{04d}",
+            ],
+            "lab.local",
+            bmc(7),
+            "172.16.10.99",
+            "bmc10-0007.lab.local",
+        ),
+        (
+            vec![
+                "type:NodeBMC,subnet:172.16.10.0/24,hostname:bmc10-{04d}",
+                "type:NodeBMC,hostname:bmc-{04d}",
+            ],
+            "lab.local",
+            bmc(7),
+            "172.16.12.10",
+            "bmc-0007.lab.local",
+        ),
+        (
+            vec!["type:NodeBMC,hostname:bmc{04d},domain_append:none"],
+            ".c.local",
+            bmc(1),
+            "10.0.0.1",
+            "bmc0001",
+        ),
         (vec!["type:node,hostname:'rack42-{id}'"], "", node(1), "10.0.0.1", "rack42-x1000c0s0b0n0"),
     ] {
         assert_eq!(name(&naming(&rules, domain), &machine, address), expected, "{rules:?}");
@@ -90,7 +127,11 @@ fn a_host_name_comes_with_its_own_rules_domain() {
         ("cidr:24,domain:second.local", "first.first.local"),
         ("hostname:second,domain_append:rule", "second"),
     ] {
-        assert_eq!(name(&naming(&[first, second], "global.local"), &node(1), "10.0.0.9"), expected, "{second}");
+        assert_eq!(
+            name(&naming(&[first, second], "global.local"), &node(1), "10.0.0.9"),
+            expected,
+            "{second}"
+        );
     }
 }
 
@@ -125,7 +166,11 @@ fn policy_adds_up_and_later_rules_replace_earlier_ones() {
     );
     let policy = |machine: &Machine, address| {
         let policy = judge(&naming, machine, address).1;
-        (policy.routers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), policy.prefix_length, policy.rules.join(" "))
+        (
+            policy.routers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            policy.prefix_length,
+            policy.rules.join(" "),
+        )
     };
     let expected = |routers: &str, prefix, rules: &str| (routers.to_owned(), Some(prefix), rules.to_owned());
     assert_eq!(policy(&node(1), "10.2.0.1"), expected("10.0.0.2 10.0.0.3", 24, "a b c"));
@@ -144,7 +189,11 @@ fn the_first_subnet_gives_the_mask() {
 
 #[test]
 fn ignore_ends_everything() {
-    let rules = ["name:base,hostname:kept,routers:10.0.0.1,continue:true", "name:quiet,type:Node,ignore:true,hostname:no", "name:after,hostname:never"];
+    let rules = [
+        "name:base,hostname:kept,routers:10.0.0.1,continue:true",
+        "name:quiet,type:Node,ignore:true,hostname:no",
+        "name:after,hostname:never",
+    ];
     let naming = naming(&rules, "");
     let (name, policy) = judge(&naming, &node(1), "10.0.0.9");
     assert_eq!((name.as_str(), policy.ignore, policy.rules.join(" ").as_str()), ("kept", true, "base quiet"));

@@ -4,12 +4,7 @@ use super::{AddressRecord, ComponentRecord, InterfaceRecord, Problem, Reason};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{
-    borrow::Cow,
-    collections::HashSet,
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::HashSet, net::IpAddr, sync::Arc};
 use values::{Mac, Xname};
 
 /// Longest description, role, network ... that is kept, in bytes; the rest is cut off. A guess: SMD itself has no limit,
@@ -64,7 +59,10 @@ pub fn decode_components(body: &[u8]) -> Result<Decoded<ComponentRecord>, BadBod
     Ok(decode_rows(&body.components, component))
 }
 
-fn decode_rows<R>(rows: &[&RawValue], decode: fn(&RawValue, &mut Texts) -> Result<R, Rejected>) -> Decoded<R> {
+fn decode_rows<R>(
+    rows: &[&RawValue],
+    decode: fn(&RawValue, &mut Texts) -> Result<R, Rejected>,
+) -> Decoded<R> {
     let mut texts = Texts::default();
     let mut decoded = Decoded { records: Vec::with_capacity(rows.len()), rejected: Vec::new() };
     for row in rows {

@@ -27,7 +27,13 @@ struct Row<R> {
 
 impl<R> Default for Held<R> {
     fn default() -> Self {
-        Held { rows: Vec::new(), rejected: BTreeMap::new(), last_whole: None, whole_before: None, revision: 0 }
+        Held {
+            rows: Vec::new(),
+            rejected: BTreeMap::new(),
+            last_whole: None,
+            whole_before: None,
+            revision: 0,
+        }
     }
 }
 
@@ -83,7 +89,9 @@ impl<R: Record> Held<R> {
 
     /// Of the records, and of what was rejected unless a later read brought it in good shape.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        let is_later = |row: &&Row<R>| self.rejected.get(row.record.id()).is_some_and(|(rejected, _)| *rejected < row.sequence);
+        let is_later = |row: &&Row<R>| {
+            self.rejected.get(row.record.id()).is_some_and(|(rejected, _)| *rejected < row.sequence)
+        };
         let rows = self.rows.iter().filter(|_| !self.rejected.is_empty());
         let mended: HashSet<&str> = rows.filter(is_later).map(|row| row.record.id()).collect();
         let rejected = self.rejected.iter().filter(move |(key, _)| !mended.contains(key.as_str()));

@@ -111,7 +111,8 @@ fn two_rows_with_one_id_are_both_held_and_reported() {
 fn the_revision_moves_only_with_content() {
     let mut records = Records::new();
     let mut before = records.revision();
-    let mut moved = |records: &Records| std::mem::replace(&mut before, records.revision()) != records.revision();
+    let mut moved =
+        |records: &Records| std::mem::replace(&mut before, records.revision()) != records.revision();
     records.apply_whole_interfaces(read(1), answer(&[(1, "a"), (2, "")]));
     assert!(moved(&records), "new rows");
     records.apply_whole_interfaces(read(2), answer(&[(2, ""), (1, "a")]));

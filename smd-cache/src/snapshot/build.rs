@@ -6,6 +6,7 @@ use super::{
     claims::{Draft, Held, settle_addresses, settle_macs},
     digest::Canonical,
     index::NameMap,
+    keys::TextMap,
     names::{Called, Names, Wish},
     zones,
 };
@@ -19,7 +20,6 @@ use std::{
     sync::Arc,
 };
 use values::{Name, Xname};
-use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 /// Builds the snapshot. `previous` says who holds contested keys, gives the generation and serials, and shares its items.
 /// `now` is only looked at for the serial of a zone that changed. Problems come in a fixed order and include those of the
@@ -55,7 +55,7 @@ pub fn build(
 }
 
 /// Where a component stands in the list of all.
-type Positions<'a> = HashMap<&'a Xname, u32, Xxh3DefaultBuilder>;
+type Positions<'a> = TextMap<&'a Xname, u32>;
 
 /// Everything settled and named, before it is compared with what was there.
 struct Items {
@@ -76,20 +76,42 @@ impl Items {
         // `enabled` counts only for some rules, which may be others than before.
         let with_enabled = naming.looks_at_enabled();
         let comparable = if before.with_enabled == with_enabled { &*before.components } else { &[] };
-        let components =
-            entries(self.components, comparable, |item| &item.id, |item| canonical.component(item, with_enabled));
+        let components = entries(
+            self.components,
+            comparable,
+            |item| &item.id,
+            |item| canonical.component(item, with_enabled),
+        );
         let digest = digest(&mut canonical, naming, &interfaces, &components);
         let domain = naming.domain().cloned();
         if previous.is_some_and(|previous| previous.digest == digest) {
             let (generation, zones, index) = (before.generation, before.zones.clone(), before.index.clone());
-            return Snapshot { generation, digest, domain, zones, with_enabled, interfaces, components, index };
+            return Snapshot {
+                generation,
+                digest,
+                domain,
+                zones,
+                with_enabled,
+                interfaces,
+                components,
+                index,
+            };
         }
         let old = zones::Items { interfaces: &before.interfaces, components: &before.components };
         let new = zones::Items { interfaces: &interfaces, components: &components };
         let zones = zones::serials(naming.zones(), (&before.zones, old), new, now);
         let index = Index::new(&interfaces, &components, &self.owners, self.names, naming.zones());
         let generation = before.generation + 1;
-        Snapshot { generation, digest, domain, zones, with_enabled, interfaces, components, index: Arc::new(index) }
+        Snapshot {
+            generation,
+            digest,
+            domain,
+            zones,
+            with_enabled,
+            interfaces,
+            components,
+            index: Arc::new(index),
+        }
     }
 }
 
@@ -142,7 +164,7 @@ fn without_component(draft: &Draft<'_>) -> Option<Problem> {
 /// NIDs by position. A NodeBMC has the lowest among the Nodes right below it, so that `bmc{04d}` pairs with `nid{04d}`.
 fn node_numbers(components: &[&ComponentRecord]) -> Vec<Option<i64>> {
     let is = |record: &ComponentRecord, kind: &str| record.kind.eq_ignore_ascii_case(kind);
-    let mut lowest: HashMap<Xname, i64> = HashMap::new();
+    let mut lowest: TextMap<Xname, i64> = TextMap::default();
     for record in components.iter().filter(|record| is(record, "Node")) {
         if let (Some(nid), Some(bmc)) = (record.nid, record.id.parent()) {
             lowest.entry(bmc).and_modify(|least| *least = nid.min(*least)).or_insert(nid);
@@ -241,7 +263,8 @@ impl Judged {
         let nameless = (0..).zip(&self.nameless);
         let all = records.iter().zip(borne).zip(nameless);
         all.map(|((record, borne), (position, wish))| {
-            let names = wish.as_ref().map_or_else(|| borne.into_names(), |wish| names.called(position, wish).names);
+            let names =
+                wish.as_ref().map_or_else(|| borne.into_names(), |wish| names.called(position, wish).names);
             component(record, names)
         })
         .collect()
@@ -326,7 +349,9 @@ fn subject_of<'a>(draft: &Draft<'a>, components: &[&'a ComponentRecord]) -> Subj
 fn address(held: &Held<'_>, called: Option<Called>, policy: &Arc<Policy>) -> Address {
     let (address, network, policy) = (held.address, held.network.clone(), policy.clone());
     match called {
-        Some(Called { domain, fqdn, names }) => Address { address, network, domain, fqdn: Some(fqdn), names, policy },
+        Some(Called { domain, fqdn, names }) => {
+            Address { address, network, domain, fqdn: Some(fqdn), names, policy }
+        }
         None => Address { address, network, domain: None, fqdn: None, names: Arc::default(), policy },
     }
 }

@@ -28,14 +28,24 @@ impl Snapshot {
     /// What leads from `older` to this one. Both may be of any age. Empty where the digests are equal.
     pub fn change_from(&self, older: &Snapshot) -> Change {
         let mut change = Change::default();
-        differences(&older.interfaces, &self.interfaces, |item| &item.mac, |before, after| match (before, after) {
-            (_, Some(after)) => change.put_interfaces.push(after.item.clone()),
-            (before, None) => change.removed_macs.extend(before.map(|before| before.item.mac)),
-        });
-        differences(&older.components, &self.components, |item| &item.id, |before, after| match (before, after) {
-            (_, Some(after)) => change.put_components.push(after.item.clone()),
-            (before, None) => change.removed_ids.extend(before.map(|before| before.item.id.clone())),
-        });
+        differences(
+            &older.interfaces,
+            &self.interfaces,
+            |item| &item.mac,
+            |before, after| match (before, after) {
+                (_, Some(after)) => change.put_interfaces.push(after.item.clone()),
+                (before, None) => change.removed_macs.extend(before.map(|before| before.item.mac)),
+            },
+        );
+        differences(
+            &older.components,
+            &self.components,
+            |item| &item.id,
+            |before, after| match (before, after) {
+                (_, Some(after)) => change.put_components.push(after.item.clone()),
+                (before, None) => change.removed_ids.extend(before.map(|before| before.item.id.clone())),
+            },
+        );
         change
     }
 }

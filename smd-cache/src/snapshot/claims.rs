@@ -130,7 +130,11 @@ fn settle_mac<'a>(
         component_id,
         owner: component_id.and_then(position),
         kind: own().next().map_or("", |row| &row.kind),
-        description: own().map(|row| &row.description).find(|text| !text.is_empty()).unwrap_or(&rows[0].description).clone(),
+        description: own()
+            .map(|row| &row.description)
+            .find(|text| !text.is_empty())
+            .unwrap_or(&rows[0].description)
+            .clone(),
         last_update: own().filter_map(|row| row.last_update).max(),
         addresses,
         contested: !rivals.is_empty(),

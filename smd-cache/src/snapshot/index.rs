@@ -1,16 +1,15 @@
 //! Where in a snapshot a key is found.
 
-use super::{Component, Entry, Interface};
-use crate::naming::Zone;
-use std::{
-    collections::{HashMap, HashSet},
-    net::IpAddr,
+use super::{
+    Component, Entry, Interface,
+    keys::{TextMap, TextSet},
 };
+use crate::naming::Zone;
+use std::net::IpAddr;
 use values::Name;
-use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 /// Position of the component that bears a name; `None`: nobody does, it is an empty non-terminal.
-pub type NameMap = HashMap<Name, Option<u32>, Xxh3DefaultBuilder>;
+pub type NameMap = TextMap<Name, Option<u32>>;
 
 /// Positions in a snapshot's two lists.
 #[derive(Debug, Default)]
@@ -99,7 +98,7 @@ impl Index {
     /// Names that nobody bears but that stand between a name and its zone.
     fn index_parents(&mut self, zones: &[Zone]) {
         let apexes: Apexes = zones.iter().map(|zone| zone.name.as_str()).collect();
-        let mut parents: HashSet<&str> = HashSet::new();
+        let mut parents: TextSet<&str> = TextSet::default();
         for name in self.names.keys().map(Name::as_str) {
             parents.extend(parents_within(name, &apexes));
         }
@@ -112,7 +111,7 @@ impl Index {
     }
 }
 
-type Apexes<'a> = HashSet<&'a str, Xxh3DefaultBuilder>;
+type Apexes<'a> = TextSet<&'a str>;
 
 /// From the name's parent up to, and without, the apex of its zone; none where it is in no zone.
 fn parents_within<'a>(name: &'a str, apexes: &Apexes<'_>) -> impl Iterator<Item = &'a str> {

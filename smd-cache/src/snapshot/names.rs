@@ -3,14 +3,13 @@
 //! A name that two components claim stays with the one that holds it; without a holder nobody gets it: freshly discovered
 //! clusters have thousands of nodes with NID 1. Every component has its xname, which nobody can take from it.
 
-use super::{Snapshot, claims::listed, index::NameMap};
+use super::{Snapshot, claims::listed, index::NameMap, keys::TextMap};
 use crate::{
     naming::{self, Hostname, Naming, Verdict},
     records::{ComponentRecord, Problem, Reason},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 use values::{BadName, Name, Xname};
-use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 /// What an address, or a component without one, asks to be called.
 #[derive(Debug, Clone)]
@@ -39,9 +38,9 @@ pub struct Names<'a> {
     /// Who asked first, or whose xname it is; once settled, who has it.
     claims: NameMap,
     /// The other components that asked, perhaps repeated.
-    rivals: HashMap<Name, Vec<u32>>,
+    rivals: TextMap<Name, Vec<u32>>,
     /// Who has what several asked for.
-    settled: HashMap<Name, Option<u32>>,
+    settled: NameMap,
     /// By component: its names in the zones that have patterns.
     in_zones: Vec<Vec<Name>>,
     /// Where names are put together.
@@ -62,15 +61,16 @@ impl<'a> Names<'a> {
             components,
             nids,
             previous,
-            claims: HashMap::with_capacity_and_hasher(expected, Xxh3DefaultBuilder::new()),
-            rivals: HashMap::new(),
-            settled: HashMap::new(),
+            claims: NameMap::with_capacity_and_hasher(expected, Default::default()),
+            rivals: TextMap::default(),
+            settled: NameMap::default(),
             in_zones: Vec::new(),
             text: String::new(),
             problems: Vec::new(),
         };
         if naming.patterned_zones().next().is_some() {
-            names.in_zones = (0..components.len() as u32).map(|component| names.claim_in_zones(component)).collect();
+            names.in_zones =
+                (0..components.len() as u32).map(|component| names.claim_in_zones(component)).collect();
         }
         names
     }
@@ -162,7 +162,9 @@ impl<'a> Names<'a> {
             Hostname::Unnamed => None,
             Hostname::NoNid => {
                 let id = &self.components[component as usize].id;
-                let message = format!("{id} has no NID, which the pattern of its name needs: it is called by its xname");
+                let message = format!(
+                    "{id} has no NID, which the pattern of its name needs: it is called by its xname"
+                );
                 self.problems.push(Problem::new(Reason::NoNid, message).of_component(Some(id)));
                 None
             }

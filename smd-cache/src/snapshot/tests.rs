@@ -111,7 +111,11 @@ fn nothing_in_gives_a_snapshot_that_knows_nothing() {
 #[test]
 fn everything_is_found_by_every_key() {
     let (snapshot, problems) = first(
-        &["02:00:00:00:00:02 x0c0s0b0n0 - 10.0.0.2,fd00::2", "02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1", "02:00:00:00:00:03 x0c0s0b0 - 10.0.0.3"],
+        &[
+            "02:00:00:00:00:02 x0c0s0b0n0 - 10.0.0.2,fd00::2",
+            "02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1",
+            "02:00:00:00:00:03 x0c0s0b0 - 10.0.0.3",
+        ],
         &NODES,
     );
     assert_eq!(reasons(&problems), [""; 0]);
@@ -125,7 +129,11 @@ fn everything_is_found_by_every_key() {
     );
     let macs = |bearer: Bearer| match bearer {
         Bearer::Component(component, interfaces) => {
-            format!("{} {:?}", component.id, interfaces.iter().map(|interface| interface.mac.0[5]).collect::<Vec<_>>())
+            format!(
+                "{} {:?}",
+                component.id,
+                interfaces.iter().map(|interface| interface.mac.0[5]).collect::<Vec<_>>()
+            )
         }
         other => format!("{other:?}"),
     };
@@ -139,10 +147,19 @@ fn everything_is_found_by_every_key() {
     ] {
         assert_eq!(macs(snapshot.by_name(&name(asked))), expected, "{asked}");
     }
-    let by_address = |text: &str| snapshot.by_address(text.parse().unwrap()).map(|held| held.mac.0[5]).collect::<Vec<_>>();
-    assert_eq!((by_address("10.0.0.1"), by_address("fd00::2"), by_address("10.0.0.9")), (vec![1], vec![2], vec![]));
-    let of = |text: &str| snapshot.interfaces_of(&text.parse().unwrap()).map(|held| held.mac.0[5]).collect::<Vec<_>>();
-    assert_eq!((of("x0c0s0b0n0"), of("x0c0s0b0"), of("x0c0s0b0n1"), of("x9")), (vec![1, 2], vec![3], vec![], vec![]));
+    let by_address =
+        |text: &str| snapshot.by_address(text.parse().unwrap()).map(|held| held.mac.0[5]).collect::<Vec<_>>();
+    assert_eq!(
+        (by_address("10.0.0.1"), by_address("fd00::2"), by_address("10.0.0.9")),
+        (vec![1], vec![2], vec![])
+    );
+    let of = |text: &str| {
+        snapshot.interfaces_of(&text.parse().unwrap()).map(|held| held.mac.0[5]).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("x0c0s0b0n0"), of("x0c0s0b0"), of("x0c0s0b0n1"), of("x9")),
+        (vec![1, 2], vec![3], vec![], vec![])
+    );
     let counts = Counts { interfaces: 3, components: 3, addresses: 4, names: 6, servable_interfaces: 3 };
     assert_eq!(snapshot.counts(), counts);
 }
@@ -160,7 +177,10 @@ fn interfaces_without_a_component_have_addresses_but_no_names() {
 #[test]
 fn ignore_holds_without_address_and_without_component() {
     let rules = "rules: [\"id_set:x9c0s0b0n0|x0c0s0b0n0,ignore:true\"]";
-    let records = records(&["02:00:00:00:00:01 x0c0s0b0n0", "02:00:00:00:00:02 x9c0s0b0n0", "02:00:00:00:00:03 x0c0s0b0n1"], &NODES);
+    let records = records(
+        &["02:00:00:00:00:01 x0c0s0b0n0", "02:00:00:00:00:02 x9c0s0b0n0", "02:00:00:00:00:03 x0c0s0b0n1"],
+        &NODES,
+    );
     let (snapshot, _) = build(&records, &naming(rules), None, at(0));
     let ignored: Vec<bool> = snapshot.interfaces().map(|interface| interface.policy.ignore).collect();
     assert_eq!(ignored, [true, true, false]);
@@ -169,7 +189,11 @@ fn ignore_holds_without_address_and_without_component() {
 #[test]
 fn one_mac_in_two_spellings_is_one_interface() {
     let (snapshot, problems) = first(
-        &["02-00-00-00-00-01 x0c0s0b0n0 01 10.0.0.1,10.0.0.3", "02:00:00:00:00:01 x0c0s0b0n0 02 10.0.0.2,10.0.0.1", "0200.0000.0001 - 00 10.0.0.4"],
+        &[
+            "02-00-00-00-00-01 x0c0s0b0n0 01 10.0.0.1,10.0.0.3",
+            "02:00:00:00:00:01 x0c0s0b0n0 02 10.0.0.2,10.0.0.1",
+            "0200.0000.0001 - 00 10.0.0.4",
+        ],
         &NODES,
     );
     let addresses: Vec<String> = snapshot
@@ -185,7 +209,9 @@ fn one_mac_in_two_spellings_is_one_interface() {
 
 #[test]
 fn a_contested_mac_goes_to_the_existing_the_holder_the_older_the_lower() {
-    let rows = |a: &str, b: &str| [format!("02:00:00:00:00:01 {a} 10.0.0.1"), format!("02-00-00-00-00-01 {b} 10.0.0.2")];
+    let rows = |a: &str, b: &str| {
+        [format!("02:00:00:00:00:01 {a} 10.0.0.1"), format!("02-00-00-00-00-01 {b} 10.0.0.2")]
+    };
     for (a, b, held_by, expected) in [
         ("x0c0s0b0n0 05", "x0c0s0b0n1 05", None, "x0c0s0b0n0"),
         ("x0c0s0b0n0 05", "x0c0s0b0n1 04", None, "x0c0s0b0n1"),
@@ -200,7 +226,11 @@ fn a_contested_mac_goes_to_the_existing_the_holder_the_older_the_lower() {
             let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
             let (snapshot, problems) = after(previous.as_ref(), &rows, &NODES);
             let interface = snapshot.interface(mac("02:00:00:00:00:01")).unwrap();
-            assert_eq!(interface.component_id.as_ref().unwrap().as_str(), expected, "{rows:?} held by {held_by:?}");
+            assert_eq!(
+                interface.component_id.as_ref().unwrap().as_str(),
+                expected,
+                "{rows:?} held by {held_by:?}"
+            );
             assert_eq!((interface.contested, interface.addresses.len()), (true, 1), "{rows:?}");
             assert_eq!(reasons(&problems), ["duplicate_mac"]);
         }
@@ -221,10 +251,14 @@ fn a_contested_address_goes_to_the_existing_the_holder_the_older_the_lower() {
         ("x9c0s0b0n0 04", "x0c0s0b0n1 05", None, 2),
     ] {
         let previous = held_by.map(|holder| first(&[&format!("{holder} 00 10.0.0.1")], &NODES).0);
-        let rows = [format!("02:00:00:00:00:01 {a} 10.0.0.1,10.0.0.8"), format!("02:00:00:00:00:02 {b} 10.0.0.1,10.0.0.9")];
+        let rows = [
+            format!("02:00:00:00:00:01 {a} 10.0.0.1,10.0.0.8"),
+            format!("02:00:00:00:00:02 {b} 10.0.0.1,10.0.0.9"),
+        ];
         let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
         let (snapshot, problems) = after(previous.as_ref(), &rows, &NODES);
-        let holders: Vec<u8> = snapshot.by_address("10.0.0.1".parse().unwrap()).map(|held| held.mac.0[5]).collect();
+        let holders: Vec<u8> =
+            snapshot.by_address("10.0.0.1".parse().unwrap()).map(|held| held.mac.0[5]).collect();
         assert_eq!(holders, [expected], "{rows:?} held by {held_by:?}");
         assert!(snapshot.interfaces().all(|interface| interface.contested), "{rows:?}");
         assert_eq!(snapshot.counts().addresses, 3, "the others stay");
@@ -234,8 +268,10 @@ fn a_contested_address_goes_to_the_existing_the_holder_the_older_the_lower() {
 
 #[test]
 fn an_address_on_two_interfaces_of_one_component_is_on_both() {
-    let (snapshot, problems) =
-        first(&["02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1,10.0.0.1", "02:00:00:00:00:02 x0c0s0b0n0 - 10.0.0.1"], &NODES);
+    let (snapshot, problems) = first(
+        &["02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1,10.0.0.1", "02:00:00:00:00:02 x0c0s0b0n0 - 10.0.0.1"],
+        &NODES,
+    );
     assert_eq!(snapshot.by_address("10.0.0.1".parse().unwrap()).count(), 2);
     assert!(snapshot.interfaces().all(|interface| !interface.contested));
     assert_eq!(reasons(&problems), [""; 0]);
@@ -246,20 +282,31 @@ fn a_contested_name_is_nobodys_unless_somebody_holds_it() {
     let rows = ["02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1", "02:00:00:00:00:02 x0c0s0b0n1 - 10.0.0.2"];
     let twins = ["x0c0s0b0n0 Node 1", "x0c0s0b0n1 Node 1", "x0c0s0b0 NodeBMC"];
     let (nobodys, problems) = first(&rows, &twins);
-    let by_xname = ["01:x0c0s0b0n0=10.0.0.1(x0c0s0b0n0.c.local)", "02:x0c0s0b0n1=10.0.0.2(x0c0s0b0n1.c.local)"];
-    assert_eq!((shown(&nobodys), reasons(&problems)), (by_xname.map(str::to_owned).to_vec(), vec!["duplicate_name"]));
+    let by_xname =
+        ["01:x0c0s0b0n0=10.0.0.1(x0c0s0b0n0.c.local)", "02:x0c0s0b0n1=10.0.0.2(x0c0s0b0n1.c.local)"];
+    assert_eq!(
+        (shown(&nobodys), reasons(&problems)),
+        (by_xname.map(str::to_owned).to_vec(), vec!["duplicate_name"])
+    );
     assert_eq!(nobodys.by_name(&name("nid0001.c.local")), Bearer::Nobody);
     let fqdn = |snapshot: &Snapshot, at: usize| {
         let interface = snapshot.interfaces().nth(at).unwrap().clone();
         let address = &interface.addresses[0];
         (address.hostname().to_owned(), address.fqdn.clone().unwrap().to_string())
     };
-    assert_eq!(fqdn(&nobodys, 0), ("x0c0s0b0n0".to_owned(), "x0c0s0b0n0.c.local".to_owned()), "DHCP says so too");
+    assert_eq!(
+        fqdn(&nobodys, 0),
+        ("x0c0s0b0n0".to_owned(), "x0c0s0b0n0.c.local".to_owned()),
+        "DHCP says so too"
+    );
 
     let (held, _) = first(&rows, &NODES);
     let (kept, problems) = after(Some(&held), &rows, &twins);
     assert_eq!(fqdn(&kept, 0).1, "nid0001.c.local");
-    assert_eq!((fqdn(&kept, 1).1.as_str(), reasons(&problems)), ("x0c0s0b0n1.c.local", vec!["duplicate_name"]));
+    assert_eq!(
+        (fqdn(&kept, 1).1.as_str(), reasons(&problems)),
+        ("x0c0s0b0n1.c.local", vec!["duplicate_name"])
+    );
     let (still, _) = after(Some(&nobodys), &rows, &twins);
     assert_eq!(still.generation(), nobodys.generation());
     let (gone, problems) = after(Some(&nobodys), &rows[..1], &twins[..1]);
@@ -283,26 +330,44 @@ fn nobody_can_take_a_components_xname() {
     let rules = naming("domain: c.local\nrules: [\"id:x0c0s0b0n1,hostname:x0c0s0b0n0\"]");
     let rows = ["02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1", "02:00:00:00:00:02 x0c0s0b0n1 - 10.0.0.2"];
     let (snapshot, problems) = build(&records(&rows, &NODES), &rules, None, at(0));
-    assert_eq!(shown(&snapshot), ["01:x0c0s0b0n0=10.0.0.1(x0c0s0b0n0.c.local)", "02:x0c0s0b0n1=10.0.0.2(x0c0s0b0n1.c.local)"]);
+    assert_eq!(
+        shown(&snapshot),
+        ["01:x0c0s0b0n0=10.0.0.1(x0c0s0b0n0.c.local)", "02:x0c0s0b0n1=10.0.0.2(x0c0s0b0n1.c.local)"]
+    );
     assert_eq!(reasons(&problems), ["duplicate_name"]);
 }
 
 #[test]
 fn what_cannot_be_named_by_its_pattern_has_its_xname() {
     let long = "h".repeat(56);
-    let text = format!("domain: c.local\nrules: [\"type:Node,hostname:nid{{04d}}\", \"hostname:{long}{{id}}\"]");
+    let text =
+        format!("domain: c.local\nrules: [\"type:Node,hostname:nid{{04d}}\", \"hostname:{long}{{id}}\"]");
     let rows = ["02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1", "02:00:00:00:00:02 x0c0s0b0 - 10.0.0.2"];
     let records = records(&rows, &["x0c0s0b0n0 Node", "x0c0s0b0 NodeBMC"]);
     let (snapshot, problems) = build(&records, &naming(&text), None, at(0));
-    assert_eq!(shown(&snapshot), ["01:x0c0s0b0n0=10.0.0.1(x0c0s0b0n0.c.local)", "02:x0c0s0b0=10.0.0.2(x0c0s0b0.c.local)"]);
+    assert_eq!(
+        shown(&snapshot),
+        ["01:x0c0s0b0n0=10.0.0.1(x0c0s0b0n0.c.local)", "02:x0c0s0b0=10.0.0.2(x0c0s0b0.c.local)"]
+    );
     assert_eq!(reasons(&problems), ["no_nid", "bad_name"]);
 }
 
 #[test]
 fn a_bmc_has_the_lowest_nid_of_its_nodes() {
     let (snapshot, _) = first(
-        &["02:00:00:00:00:01 x0c0s0b0 - 10.0.0.1", "02:00:00:00:00:02 x0c0s1b0 - 10.0.0.2", "02:00:00:00:00:03 x0c0s2b0 - 10.0.0.3"],
-        &["x0c0s0b0 NodeBMC", "x0c0s0b0n1 Node 5", "x0c0s0b0n0 Node 9", "x0c0s1b0 NodeBMC 7", "x0c0s2b0 NodeBMC", "x0c0s2b0n0 Node"],
+        &[
+            "02:00:00:00:00:01 x0c0s0b0 - 10.0.0.1",
+            "02:00:00:00:00:02 x0c0s1b0 - 10.0.0.2",
+            "02:00:00:00:00:03 x0c0s2b0 - 10.0.0.3",
+        ],
+        &[
+            "x0c0s0b0 NodeBMC",
+            "x0c0s0b0n1 Node 5",
+            "x0c0s0b0n0 Node 9",
+            "x0c0s1b0 NodeBMC 7",
+            "x0c0s2b0 NodeBMC",
+            "x0c0s2b0n0 Node",
+        ],
     );
     let names: Vec<&str> =
         snapshot.interfaces().map(|interface| interface.addresses[0].names[0].as_str()).collect();
@@ -318,7 +383,10 @@ zones: [{name: c.local}, {name: lab.test, nodes: "n{02d}.rack"}, {name: 10.in-ad
 
 #[test]
 fn zones_with_a_pattern_name_every_node_and_everything_by_xname() {
-    let records = records(&["02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1,fd00::1", "02:00:00:00:00:02 x0c0s0b0 - 10.0.0.2"], &NODES);
+    let records = records(
+        &["02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1,fd00::1", "02:00:00:00:00:02 x0c0s0b0 - 10.0.0.2"],
+        &NODES,
+    );
     let (snapshot, _) = build(&records, &naming(ZONES), None, at(0));
     assert_eq!(
         shown(&snapshot),
@@ -328,17 +396,31 @@ fn zones_with_a_pattern_name_every_node_and_everything_by_xname() {
             "02:x0c0s0b0=10.0.0.2(x0c0s0b0.c.local x0c0s0b0.lab.test)",
         ]
     );
-    for (asked, expected) in [("rack.lab.test", true), ("lab.test", false), ("test", false), ("x.rack.lab.test", false)] {
+    for (asked, expected) in
+        [("rack.lab.test", true), ("lab.test", false), ("test", false), ("x.rack.lab.test", false)]
+    {
         assert_eq!(snapshot.by_name(&name(asked)) == Bearer::Parent, expected, "{asked}");
     }
-    let all: Vec<&str> = snapshot.component(&"x0c0s0b0n0".parse().unwrap()).unwrap().names.iter().map(Name::as_str).collect();
+    let all: Vec<&str> =
+        snapshot.component(&"x0c0s0b0n0".parse().unwrap()).unwrap().names.iter().map(Name::as_str).collect();
     assert_eq!(
         all,
-        ["nid0001.c.local", "x0c0s0b0n0.c.local", "n01.rack.lab.test", "x0c0s0b0n0.lab.test", "v60001.six.local", "x0c0s0b0n0.six.local"]
+        [
+            "nid0001.c.local",
+            "x0c0s0b0n0.c.local",
+            "n01.rack.lab.test",
+            "x0c0s0b0n0.lab.test",
+            "v60001.six.local",
+            "x0c0s0b0n0.six.local"
+        ]
     );
     // Without an address: what the rules say apart from any.
-    let bare: Vec<&str> = snapshot.component(&"x0c0s0b0n1".parse().unwrap()).unwrap().names.iter().map(Name::as_str).collect();
-    assert_eq!(bare, ["v60002.six.local", "x0c0s0b0n1.six.local", "n02.rack.lab.test", "x0c0s0b0n1.lab.test"]);
+    let bare: Vec<&str> =
+        snapshot.component(&"x0c0s0b0n1".parse().unwrap()).unwrap().names.iter().map(Name::as_str).collect();
+    assert_eq!(
+        bare,
+        ["v60002.six.local", "x0c0s0b0n1.six.local", "n02.rack.lab.test", "x0c0s0b0n1.lab.test"]
+    );
 }
 
 #[test]
@@ -381,8 +463,13 @@ fn volatile_fields_are_seen_but_are_no_new_generation() {
         (json!({}), json!({"Flag": "Warning"})),
         (json!({}), json!({"Enabled": false})),
     ] {
-        let (after, _) = build(&with(interface_fields.clone(), component_fields.clone()), &rules, Some(&before), at(9));
-        assert_eq!((after.generation(), after.digest()), (1, before.digest()), "{interface_fields} {component_fields}");
+        let (after, _) =
+            build(&with(interface_fields.clone(), component_fields.clone()), &rules, Some(&before), at(9));
+        assert_eq!(
+            (after.generation(), after.digest()),
+            (1, before.digest()),
+            "{interface_fields} {component_fields}"
+        );
         assert!(after.change_from(&before).is_empty());
         let same = |a: &Snapshot, b: &Snapshot| {
             a.interfaces().eq(b.interfaces()) && a.components().eq(b.components())
@@ -411,7 +498,8 @@ fn every_other_field_is_content() {
         (json!({}), json!({"Arch": "ARM"})),
         (json!({}), json!({"Class": "Hill"})),
     ] {
-        let (after, _) = build(&with(interface_fields.clone(), component_fields.clone()), &rules, Some(&before), at(9));
+        let (after, _) =
+            build(&with(interface_fields.clone(), component_fields.clone()), &rules, Some(&before), at(9));
         assert_eq!(after.generation(), 2, "{interface_fields} {component_fields}");
         assert_ne!(after.digest(), before.digest(), "{interface_fields} {component_fields}");
         assert!(!after.change_from(&before).is_empty(), "{interface_fields} {component_fields}");
@@ -430,7 +518,11 @@ fn zones_and_domain_are_content() {
 
 #[test]
 fn a_change_says_what_was_put_and_what_was_removed_and_shares_the_rest() {
-    let rows = ["02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1", "02:00:00:00:00:02 x0c0s0b0n1 - 10.0.0.2", "02:00:00:00:00:03 - - 10.0.0.3"];
+    let rows = [
+        "02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1",
+        "02:00:00:00:00:02 x0c0s0b0n1 - 10.0.0.2",
+        "02:00:00:00:00:03 - - 10.0.0.3",
+    ];
     let (before, _) = first(&rows, &NODES[..2]);
     let (after, _) = after(
         Some(&before),
@@ -441,7 +533,10 @@ fn a_change_says_what_was_put_and_what_was_removed_and_shares_the_rest() {
     let macs = |list: &[Arc<Interface>]| list.iter().map(|interface| interface.mac.0[5]).collect::<Vec<_>>();
     assert_eq!(macs(&change.put_interfaces), [2, 4]);
     assert_eq!(change.removed_macs, [mac("02:00:00:00:00:03")]);
-    assert_eq!(change.put_components.iter().map(|component| component.id.as_str()).collect::<Vec<_>>(), ["x0c0s0b0"]);
+    assert_eq!(
+        change.put_components.iter().map(|component| component.id.as_str()).collect::<Vec<_>>(),
+        ["x0c0s0b0"]
+    );
     assert_eq!(change.removed_ids.iter().map(Xname::as_str).collect::<Vec<_>>(), ["x0c0s0b0n1"]);
     let shared = |snapshot: &Snapshot| snapshot.interface(mac("02:00:00:00:00:01")).unwrap().clone();
     assert!(Arc::ptr_eq(&shared(&before), &shared(&after)));

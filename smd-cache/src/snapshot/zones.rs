@@ -4,6 +4,7 @@ use super::{
     Component, Entry, Interface,
     change::differences,
     digest::{Canonical, Digest},
+    keys::TextMap,
 };
 use crate::naming::Zone;
 use jiff::Timestamp;
@@ -33,7 +34,12 @@ pub struct Items<'a> {
 
 /// All zones; a serial that moves becomes max(previous + 1, Unix seconds), as does a new one. Only records that differ are
 /// looked at.
-pub fn serials(zones: &[Zone], before: (&[ZoneSerial], Items), after: Items, now: Timestamp) -> Vec<ZoneSerial> {
+pub fn serials(
+    zones: &[Zone],
+    before: (&[ZoneSerial], Items),
+    after: Items,
+    now: Timestamp,
+) -> Vec<ZoneSerial> {
     let (previous, before) = before;
     let seconds = u32::try_from(now.as_second()).unwrap_or(0);
     let digests = digests(zones, previous, before, after);
@@ -53,20 +59,31 @@ fn digests(zones: &[Zone], previous: &[ZoneSerial], before: Items, after: Items)
     let same_zones = previous.iter().map(|zone| &zone.name).eq(zones.iter().map(|zone| &zone.name));
     let before = if same_zones { before } else { Items { interfaces: &[], components: &[] } };
     let mut gone = Sums::new(zones);
-    differences(before.interfaces, after.interfaces, |item| &item.mac, |before, after| {
-        before.into_iter().for_each(|entry| gone.interface(&entry.item));
-        after.into_iter().for_each(|entry| sums.interface(&entry.item));
-    });
-    differences(before.components, after.components, |item| &item.id, |before, after| {
-        before.into_iter().for_each(|entry| gone.component(&entry.item));
-        after.into_iter().for_each(|entry| sums.component(&entry.item));
-    });
-    let start = (0..zones.len()).map(|zone| previous.get(zone).filter(|_| same_zones).map_or(Digest(0), |zone| zone.records));
+    differences(
+        before.interfaces,
+        after.interfaces,
+        |item| &item.mac,
+        |before, after| {
+            before.into_iter().for_each(|entry| gone.interface(&entry.item));
+            after.into_iter().for_each(|entry| sums.interface(&entry.item));
+        },
+    );
+    differences(
+        before.components,
+        after.components,
+        |item| &item.id,
+        |before, after| {
+            before.into_iter().for_each(|entry| gone.component(&entry.item));
+            after.into_iter().for_each(|entry| sums.component(&entry.item));
+        },
+    );
+    let start = (0..zones.len())
+        .map(|zone| previous.get(zone).filter(|_| same_zones).map_or(Digest(0), |zone| zone.records));
     start.zip(sums.digests).zip(gone.digests).map(|((start, come), gone)| start + come - gone).collect()
 }
 
 struct Sums<'a> {
-    zones: HashMap<&'a str, usize>,
+    zones: TextMap<&'a str, usize>,
     has_reverse: bool,
     digests: Vec<Digest>,
     canonical: Canonical,
