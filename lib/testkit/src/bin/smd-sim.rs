@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::Parser;
 use std::{net::SocketAddr, path::PathBuf};
 use testkit::smd::{Inventory, Options, Sim, Token, generate};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A stand-in for SMD with its exact answers; `/control/` changes it and makes it fail while it runs
 #[derive(Parser)]
@@ -49,8 +50,10 @@ async fn main() -> anyhow::Result<()> {
         held.groups.len(),
         sim.url()
     );
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for a signal")?;
     tokio::select! {
         () = sim.join() => anyhow::bail!("the server ended"),
+        _ = terminate.recv() => Ok(()), // process 1 of a container ignores it unless handled
         result = tokio::signal::ctrl_c() => result.context("cannot wait for a signal"),
     }
 }
