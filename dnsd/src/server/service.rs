@@ -9,7 +9,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use config::Config;
 use daemon::State;
-use inventory::{Health, Inventory, Lookup, Name, Replica};
+use inventory::{Health, Inventory, Lookup, Name};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -97,20 +97,16 @@ impl Service {
 
     /// `None`: it takes waiting.
     fn peek(&self, key: &Key) -> Option<Held> {
-        let replica = self.inventory.snapshot();
-        let complete = replica.is_complete();
         Some(match key {
-            Key::Name(name) => {
-                let text = HostText::of(name);
-                match text {
-                    None => Held::Bearers(Lookup::Unknown),
-                    Some(text) if complete => Held::Bearers(found(replica.name(text.as_str()), &replica)),
-                    Some(text) => Held::Bearers(self.inventory.peek(&text.as_str().parse::<Name>().ok()?)?),
-                }
-            }
-            Key::Address(address) if complete => Held::Holders(found(replica.address(address), &replica)),
+            Key::Name(name) => match HostText::of(name) {
+                None => Held::Bearers(Lookup::Unknown),
+                Some(text) => Held::Bearers(self.inventory.peek_name(text.as_str())?),
+            },
             Key::Address(address) => Held::Holders(self.inventory.peek(address)?),
-            Key::Prefix(range) => Held::Below(complete.then(|| replica.has_address_in(range.clone()))),
+            Key::Prefix(range) => {
+                let replica = self.inventory.snapshot();
+                Held::Below(replica.is_complete().then(|| replica.has_address_in(range.clone())))
+            }
         })
     }
 
@@ -140,10 +136,6 @@ impl Service {
             (true, true) => State::Ready,
         }
     }
-}
-
-fn found<T>(answer: Option<Arc<T>>, replica: &Replica) -> Lookup<T> {
-    answer.map_or(Lookup::Unknown, |answer| Lookup::Found(answer, replica.freshness()))
 }
 
 async fn in_time<T>(lookup: impl Future<Output = Lookup<T>>) -> Lookup<T> {

@@ -1,7 +1,7 @@
 //! The three layers as one: replica, cache, call. What Watch says goes to all of them, here and in this order.
 
 use crate::{
-    Health, Lookup, Replica,
+    Bearers, Health, Lookup, Name, Replica,
     cache::{Answers, Hit},
     calls::{Called, Calls},
     keys::Key,
@@ -56,6 +56,12 @@ impl Layers {
         self.in_replica(key).or_else(|| self.in_cache(key))
     }
 
+    /// `peek` for a name in lower case, without making a key of it where the replica answers.
+    pub(crate) fn peek_name(&self, name: &str) -> Option<Lookup<Bearers>> {
+        let held = self.counted(Name::CLOSED, |replica| replica.name(name));
+        held.or_else(|| self.in_cache(&name.parse::<Name>().ok()?))
+    }
+
     /// Calls smd-cache for what `peek` did not answer.
     pub(crate) async fn lookup<K: Key>(&self, key: K) -> Lookup<K::Answer> {
         let called = timeout(LOOKUP_DEADLINE, self.calls.ask(key.any())).await.unwrap_or(Called::Unavailable);
@@ -84,13 +90,17 @@ impl Layers {
         }
     }
 
-    /// Also where a limit on age would be looked at.
     fn in_replica<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
+        self.counted(K::CLOSED, |replica| key.held(replica))
+    }
+
+    /// Also where a limit on age would be looked at.
+    fn counted<T>(&self, closed: bool, held: impl FnOnce(&Replica) -> Option<Arc<T>>) -> Option<Lookup<T>> {
         let replica = self.replica.load();
         let freshness = replica.freshness();
-        let answer = match key.held(&replica) {
+        let answer = match held(&replica) {
             Some(found) => Lookup::Found(found, freshness),
-            None if K::CLOSED && replica.is_complete() => Lookup::Unknown,
+            None if closed && replica.is_complete() => Lookup::Unknown,
             None => return None,
         };
         self.metrics.answered(Layer::Replica, freshness.stale);

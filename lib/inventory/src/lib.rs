@@ -117,6 +117,11 @@ impl Inventory {
         self.layers.peek(key).or_else(|| self.fixed.then(|| self.layers.without_calls()))
     }
 
+    /// [`Inventory::peek`] for a name as text, in lower case without final dot: makes no key of it where the replica answers.
+    pub fn peek_name(&self, name: &str) -> Option<Lookup<Bearers>> {
+        self.layers.peek_name(name).or_else(|| self.fixed.then(|| self.layers.without_calls()))
+    }
+
     /// Waits for an answer, at most the look-up deadline (300 ms).
     pub async fn lookup<K: Key>(&self, key: K) -> Lookup<K::Answer> {
         match self.peek(&key) {

@@ -392,3 +392,19 @@ async fn a_cancelled_inventory_ends_all_that_it_started() {
     tokio::time::timeout(Duration::from_secs(2), inventory.stopped()).await.expect("it stops");
     assert_eq!(say(inventory.lookup(mac(MAC)).await), "172.16.0.1", "what it holds it still says");
 }
+
+#[test]
+fn names_as_text_are_answered_like_keys_and_every_answer_is_counted() {
+    let mut registry = Registry::default();
+    let layers = Layers::new(
+        replica_of(5, vec![node("172.16.0.1")], vec![component(ID, &[NAME])]),
+        Metrics::register(&mut registry),
+        TaskTracker::new(),
+    );
+    assert_eq!(layers.peek_name(NAME).map(kind), Some("found"));
+    assert_eq!(layers.peek_name("nonsense.cluster.local").map(kind), Some("unknown"));
+    assert_eq!(layers.peek(&name(NAME)).map(kind), Some("found"));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains("inventory_lookups_total{layer=\"replica\"} 3"), "{text}");
+}
