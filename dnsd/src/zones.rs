@@ -6,7 +6,7 @@ use crate::{
     reverse,
     wire::{RrSet, kind, suffixes, to_wire},
 };
-use config::{Config, DomainAppend, Rule};
+use config::Config;
 use inventory::Replica;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -144,30 +144,13 @@ impl Zone {
 /// Zones the file speaks of: the domain, each domain a rule names, those listed.
 fn configured(config: &Config) -> Vec<Name> {
     let global = config.domain.as_ref();
-    let ruled = config.rules.iter().filter_map(|rule| domain_of(rule, global));
+    let ruled = config.rules.iter().filter_map(|rule| rule.effective_domain(global));
     global
         .cloned()
         .into_iter()
         .chain(ruled)
         .chain(config.zones.iter().map(|zone| zone.name.clone()))
         .collect()
-}
-
-/// The domain of the names a rule gives.
-fn domain_of(rule: &Rule, global: Option<&Name>) -> Option<Name> {
-    let own = rule.domain.as_ref();
-    let joined = |first: Option<&Name>, second: Option<&Name>| match (first, second) {
-        (Some(first), Some(second)) => second.below(first.as_str()).ok(),
-        (one, other) => one.or(other).cloned(),
-    };
-    match rule.domain_append {
-        None => own.or(global).cloned(),
-        Some(DomainAppend::None) => None,
-        Some(DomainAppend::Global) => global.cloned(),
-        Some(DomainAppend::Rule) => own.cloned(),
-        Some(DomainAppend::GlobalRule) => joined(global, own),
-        Some(DomainAppend::RuleGlobal) => joined(own, global),
-    }
 }
 
 /// The /24s and /64s of known addresses that no other zone covers.

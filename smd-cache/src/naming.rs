@@ -8,7 +8,7 @@ mod matching;
 
 pub use matching::{Mismatch, Place, Subject};
 
-use config::{Config, DomainAppend, Pattern, Rule};
+use config::{Config, Pattern, Rule};
 use std::net::Ipv4Addr;
 use values::{Name, Xname};
 
@@ -69,7 +69,7 @@ impl Naming {
                 zones.push(Zone { name: name.clone(), nodes: None });
             }
         }
-        let domains = rules.iter().map(|rule| effective_domain(rule, domain.as_ref())).collect();
+        let domains = rules.iter().map(|rule| rule.effective_domain(domain.as_ref())).collect();
         Naming { rules, domain, zones, domains }
     }
 
@@ -172,23 +172,6 @@ pub fn fill(pattern: &Pattern, id: &Xname, nid: Option<i64>) -> Hostname {
 pub fn is_reverse(zone: &Name) -> bool {
     let zone = zone.as_str();
     [".in-addr.arpa", ".ip6.arpa"].iter().any(|suffix| zone.ends_with(suffix) || zone == &suffix[1..])
-}
-
-/// Missing parts are left out. Two parts that are no name together (longer than 253) count as the first alone.
-fn effective_domain(rule: &Rule, global: Option<&Name>) -> Option<Name> {
-    let own = rule.domain.as_ref();
-    let both = |first: Option<&Name>, second: Option<&Name>| match (first, second) {
-        (Some(first), Some(second)) => second.below(first.as_str()).ok().or_else(|| Some(first.clone())),
-        (one, other) => one.or(other).cloned(),
-    };
-    match rule.domain_append {
-        None => own.or(global).cloned(),
-        Some(DomainAppend::None) => None,
-        Some(DomainAppend::Global) => global.cloned(),
-        Some(DomainAppend::Rule) => own.cloned(),
-        Some(DomainAppend::GlobalRule) => both(global, own),
-        Some(DomainAppend::RuleGlobal) => both(own, global),
-    }
 }
 
 #[cfg(test)]

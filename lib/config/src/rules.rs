@@ -51,6 +51,26 @@ pub struct Rule {
     pub options: Vec<(u8, String)>,
 }
 
+impl Rule {
+    /// The domain of the names this rule gives, where `global` is the file's `domain`. Two parts that are too long
+    /// together are the first of them.
+    pub fn effective_domain(&self, global: Option<&Name>) -> Option<Name> {
+        let own = self.domain.as_ref();
+        let both = |first: Option<&Name>, second: Option<&Name>| match (first, second) {
+            (Some(first), Some(second)) => second.below(first.as_str()).ok().or_else(|| Some(first.clone())),
+            (one, other) => one.or(other).cloned(),
+        };
+        match self.domain_append {
+            None => own.or(global).cloned(),
+            Some(DomainAppend::None) => None,
+            Some(DomainAppend::Global) => global.cloned(),
+            Some(DomainAppend::Rule) => own.cloned(),
+            Some(DomainAppend::GlobalRule) => both(global, own),
+            Some(DomainAppend::RuleGlobal) => both(own, global),
+        }
+    }
+}
+
 /// Conditions of a rule; an empty list is no condition.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Match {
