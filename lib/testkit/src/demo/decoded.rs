@@ -43,29 +43,26 @@ const OF_SERVERS: [(u8, &str, Kind); 11] = [
     (82, "relay agent", Kind::Relay),
 ];
 
-/// The facts of a client's message.
-pub(super) fn of_client(message: &Message) -> Vec<Fact> {
-    facts(message, &OF_CLIENTS)
+/// The facts of a client's message that an earlier one did not state in the same words.
+pub(super) fn of_client(message: &Message, before: Option<&Message>) -> Vec<Fact> {
+    let known = before.map(|before| facts(before, &OF_CLIENTS)).unwrap_or_default();
+    facts(message, &OF_CLIENTS).into_iter().filter(|fact| !known.contains(fact)).collect()
 }
 
-/// The facts of a reply.
-pub(super) fn of_server(message: &Message) -> Vec<Fact> {
+/// The facts of a reply that an earlier one did not state in the same words.
+pub(super) fn of_server(message: &Message, before: Option<&Message>) -> Vec<Fact> {
+    let known = before.map(reply).unwrap_or_default();
+    reply(message).into_iter().filter(|fact| !known.contains(fact)).collect()
+}
+
+fn reply(message: &Message) -> Vec<Fact> {
     let mut facts = facts(message, &OF_SERVERS);
     facts.insert(0, ("your address (yiaddr)".into(), message.yiaddr().to_string()));
-    let next = facts
-        .iter()
-        .position(|(name, _)| name == "boot file (67)")
-        .filter(|_| !message.siaddr().is_unspecified());
-    if let Some(at) = next {
+    let file = facts.iter().position(|(name, _)| name == "boot file (67)");
+    if let Some(at) = file.filter(|_| !message.siaddr().is_unspecified()) {
         facts.insert(at + 1, ("boot server (siaddr)".into(), message.siaddr().to_string()));
     }
     facts
-}
-
-/// Facts that an earlier reply did not state in the same words.
-pub(super) fn news(before: &Message, now: &Message) -> Vec<Fact> {
-    let known = of_server(before);
-    of_server(now).into_iter().filter(|fact| !known.contains(fact)).collect()
 }
 
 /// An option as text, without the NUL that old ROMs want behind it.
@@ -154,10 +151,12 @@ mod tests {
             source_port: true,
         };
         let machine = Machine::new(Mac([2, 0, 0, 0, 0, 1])).with_firmware(7).with_ipxe().behind(relay);
-        let told = of_client(&machine.request(1, Ipv4Addr::new(172, 16, 0, 10), Ipv4Addr::LOCALHOST));
-        let lines: Vec<String> = told.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let request = machine.request(1, Ipv4Addr::new(172, 16, 0, 10), Ipv4Addr::LOCALHOST);
+        let lines = |told: Vec<Fact>| -> Vec<String> {
+            told.iter().map(|(name, value)| format!("{name}: {value}")).collect()
+        };
         assert_eq!(
-            lines,
+            lines(of_client(&request, None)),
             [
                 "wanted address (50): 172.16.0.10",
                 "chosen server (54): 127.0.0.1",
@@ -167,6 +166,8 @@ mod tests {
                 "relay agent (82): the machine is on the link of 172.16.0.1; answer to the port I send from",
             ]
         );
+        let news = of_client(&request, Some(&machine.discover(1)));
+        assert_eq!(lines(news), ["wanted address (50): 172.16.0.10", "chosen server (54): 127.0.0.1"]);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use std::{
 /// Columns of a name of a fact, so that values stand below each other.
 const NAMES: usize = 24;
 
+/// Columns of the name of a message.
+const WHATS: usize = 9;
+
 /// Standard output.
 pub(super) struct Page {
     colour: bool,
@@ -52,12 +55,12 @@ impl Page {
 
     /// Something that went to a program.
     pub(super) fn sent(&self, what: &str, more: &str) {
-        println!("  → {} {more}", self.painted("36", &format!("{what:<9}")));
+        self.line("→", "36", what, more);
     }
 
     /// Something that came back.
     pub(super) fn received(&self, what: &str, more: &str) {
-        println!("  ← {} {more}", self.painted("32", &format!("{what:<9}")));
+        self.line("←", "32", what, more);
     }
 
     /// One line of what was in it.
@@ -68,6 +71,13 @@ impl Page {
     /// A line to type.
     pub(super) fn command(&self, line: &str) {
         println!("  {}", self.painted("36", line));
+    }
+
+    fn line(&self, arrow: &str, colour: &str, what: &str, more: &str) {
+        match more {
+            "" => println!("  {arrow} {}", self.painted(colour, what)),
+            more => println!("  {arrow} {} {more}", self.painted(colour, &format!("{what:<WHATS$}"))),
+        }
     }
 
     fn painted(&self, code: &str, text: &str) -> String {

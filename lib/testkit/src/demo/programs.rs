@@ -62,36 +62,31 @@ impl Programs {
             "Starting everything on loopback; configuration and logs are in {}",
             self.directory.display()
         ));
-        let config = settings.config_file();
-        let common: [&OsStr; 4] =
-            ["--config".as_ref(), config.as_ref(), "--log-format".as_ref(), "text".as_ref()];
-        let (listen, count) = (settings.smd.to_string(), nodes.to_string());
-        let arguments: [&OsStr; 4] =
-            ["--listen".as_ref(), listen.as_ref(), "--nodes".as_ref(), count.as_ref()];
-        let what = format!("stands in for SMD, {nodes} nodes; {}", settings.smd_url());
-        self.start_one("smd-sim", &what, &arguments, page).await?;
-        let what = format!("reads SMD every second; gRPC on {}", settings.smd_cache);
-        self.start_one("smd-cache", &what, &common, page).await?;
-        self.start_one(
-            "dhcpd",
-            &format!("addresses and boot files; DHCP on {}", settings.dhcpd),
-            &common,
-            page,
-        )
-        .await?;
-        self.start_one("dnsd", &format!("names; DNS on {}", settings.dnsd), &common, page).await?;
-        self.start_one("tftpd", &format!("boot loaders; TFTP on {}", settings.tftpd), &common, page).await
+        let (config, listen, count) = (settings.config_file(), settings.smd.to_string(), nodes.to_string());
+        let sim: [&OsStr; 4] = ["--listen", &listen, "--nodes", &count].map(OsStr::new);
+        let common =
+            [OsStr::new("--config"), config.as_ref(), OsStr::new("--log-format"), OsStr::new("text")];
+        let what = format!("stands in for SMD with {nodes} nodes");
+        for (name, what, address, arguments) in [
+            ("smd-sim", what.as_str(), settings.smd, sim),
+            ("smd-cache", "reads SMD every second; gRPC", settings.smd_cache, common),
+            ("dhcpd", "addresses and boot files; DHCP", settings.dhcpd, common),
+            ("dnsd", "names; DNS", settings.dnsd, common),
+            ("tftpd", "boot loaders; TFTP", settings.tftpd, common),
+        ] {
+            page.before(name, &format!("{what} on {address}"));
+            let began = Instant::now();
+            self.spawn(name, &arguments)?;
+            let said = self.wait_ready(name, settings).await?;
+            page.after(&format!("ready after {} ms", began.elapsed().as_millis()));
+            if let Some(but) = said.strip_prefix("degraded\n") {
+                page.text(&format!("             but {}", but.trim_end()));
+            }
+        }
+        Ok(())
     }
 
-    async fn start_one(
-        &mut self,
-        name: &'static str,
-        what: &str,
-        arguments: &[&OsStr],
-        page: &Page,
-    ) -> anyhow::Result<()> {
-        page.before(name, what);
-        let began = Instant::now();
+    fn spawn(&mut self, name: &'static str, arguments: &[&OsStr]) -> anyhow::Result<()> {
         let program = self.binaries.join(name);
         ensure!(program.is_file(), "{} is not there; `make demo` builds it", program.display());
         let log = File::create(self.log(name)).context("no log can be written")?;
@@ -108,30 +103,28 @@ impl Programs {
             .spawn();
         let child = child.with_context(|| format!("{name} cannot be started"))?;
         self.running.push(Running { name, child });
-        self.wait_ready(name, arguments).await?;
-        page.after(&format!("ready after {} ms", began.elapsed().as_millis()));
         Ok(())
     }
 
-    async fn wait_ready(&mut self, name: &'static str, arguments: &[&OsStr]) -> anyhow::Result<()> {
+    /// Answers with what the program says when it is ready.
+    async fn wait_ready(&mut self, name: &'static str, settings: &Settings) -> anyhow::Result<String> {
         let http = crate::http();
         let end = Instant::now() + START_LIMIT;
         let mut said = "nothing".to_owned();
         loop {
             self.look_after()?;
             let url = match name {
-                "smd-sim" => Some(format!("http://{}/hsm/v2/service/ready", arguments[1].display())),
-                _ => {
-                    admin_address(&self.directory, name).ok().map(|address| format!("http://{address}/ready"))
-                }
+                "smd-sim" => Ok(format!("{}/hsm/v2/service/ready", settings.smd_url())),
+                name => settings.admin_url(name, "ready"),
             };
-            if let Some(url) = url
+            if let Ok(url) = url
                 && let Ok(answer) = http.get(url).timeout(ANSWER_LIMIT).send().await
             {
-                if answer.status().is_success() {
-                    return Ok(());
-                }
+                let ready = answer.status().is_success();
                 said = answer.text().await.unwrap_or_default();
+                if ready {
+                    return Ok(said);
+                }
             }
             ensure!(
                 Instant::now() < end,

@@ -74,8 +74,8 @@ impl Settings {
             r#"# The demo's configuration; coresmd.example.yaml explains every key.
 domain: {DOMAIN}
 rules:
-  - type:Node,hostname:nid{{04d}}
-  - type:NodeBMC,hostname:bmc{{04d}}
+  - name:nodes,type:Node,hostname:nid{{04d}}
+  - name:bmcs,type:NodeBMC,hostname:bmc{{04d}}
 boot:
   script_url: "http://127.0.0.1:8081/boot/v1/bootscript?mac={{mac}}"
 inventory:
@@ -118,14 +118,14 @@ tftpd:
         page.command(&format!("dig +noall +answer @{} -p {} {name}", dnsd.ip(), dnsd.port()));
         page.command(&format!("dig +noall +answer @{} -p {} -x {address}", dnsd.ip(), dnsd.port()));
         page.text("  the boot loader");
-        page.command(&format!("curl -o loader.efi tftp://{tftpd}/{LOADER}"));
+        page.command(&format!("curl -so loader.efi tftp://{tftpd}/{LOADER}"));
         page.text("  who asked for an address and is not in SMD; how the programs are");
         let config = self.config_file();
         let runtime = self.directory.display();
         page.command(&format!("RUNTIME_DIR={runtime} {} unknown", programs.join("dhcpd").display()));
         page.command(&format!("curl {}", self.admin_url("dhcpd", "ready")?));
         page.command(&format!("curl {}", self.admin_url("smd-cache", "metrics")?));
-        page.text("  one more node for SMD, and then its name");
+        page.text("  one more node for SMD, and a second later its name");
         let node = format!(
             r#"{{"id":"x9000c0s0b0n1","nid":{next_nid},"mac":"02:de:00:00:00:02","address":"172.16.0.252"}}"#
         );

@@ -109,9 +109,9 @@ impl Story<'_> {
 
     async fn address(&self, machine: &Machine, node: &Node) -> anyhow::Result<Message> {
         self.page.chapter("It is switched on, and its firmware asks for an address (DHCP)");
-        self.page.text("  We play the machine, and a relay in front of it: that needs no privilege.");
+        self.page.text("  We play the machine, and a relay in front of it, which needs no privilege.");
         let discover = machine.discover(fastrand::u32(..));
-        self.sent(&discover, &format!("from {}", machine.mac));
+        self.sent(&discover, None, &format!("from {}", machine.mac));
         let offer = self.reply(&discover, MessageType::Offer).await?;
         ensure!(
             offer.yiaddr() == node.address,
@@ -119,9 +119,9 @@ impl Story<'_> {
             offer.yiaddr(),
             node.address
         );
-        facts(self.page, decoded::of_server(&offer));
+        facts(self.page, decoded::of_server(&offer, None));
         let request = machine.request(fastrand::u32(..), offer.yiaddr(), server(&offer)?);
-        self.sent(&request, "to the server of that offer");
+        self.sent(&request, Some(&discover), "to the server of that offer");
         let ack = self.reply(&request, MessageType::Ack).await?;
         ensure!(
             ack.yiaddr() == node.address,
@@ -129,8 +129,8 @@ impl Story<'_> {
             ack.yiaddr(),
             node.address
         );
-        match decoded::news(&offer, &ack) {
-            news if news.is_empty() => self.page.text("      the same once more, and now it holds"),
+        match decoded::of_server(&ack, Some(&offer)) {
+            news if news.is_empty() => self.page.text("      the same once more: now the address is its own"),
             news => facts(self.page, news),
         }
         Ok(ack)
@@ -143,6 +143,8 @@ impl Story<'_> {
             file == LOADER,
             "dhcpd names {file} as the loader for architecture {ARCHITECTURE}, not {LOADER}"
         );
+        let port = self.settings.tftpd.port();
+        self.page.text(&format!("  It would ask the boot server's port 69; here that is {port}."));
         let asked = format!("{file}, blksize {}, windowsize {}, tsize", WISH.block_size, WISH.window_size);
         self.page.sent("READ", &asked);
         let began = Instant::now();
@@ -163,9 +165,9 @@ impl Story<'_> {
         self.page.chapter("The loader, iPXE, asks again and is told which script to run (DHCP)");
         let ipxe = machine.clone().with_ipxe();
         let discover = ipxe.discover(fastrand::u32(..));
-        self.sent(&discover, "this time as iPXE");
+        self.sent(&discover, Some(&machine.discover(0)), "this time as iPXE");
         let offer = self.reply(&discover, MessageType::Offer).await?;
-        facts(self.page, decoded::news(lease, &offer));
+        facts(self.page, decoded::of_server(&offer, Some(lease)));
         let request = ipxe.request(fastrand::u32(..), offer.yiaddr(), server(&offer)?);
         self.page.sent("REQUEST", "");
         let ack = self.reply(&request, MessageType::Ack).await?;
@@ -188,7 +190,7 @@ impl Story<'_> {
             ensure!(answer == [address.clone()], "dnsd says {answer:?} for {known}, but SMD says {address}");
         }
         let back = self.ask(&dns::reverse(IpAddr::V4(node.address)), RecordType::PTR).await?;
-        ensure!(back == [format!("{name}.")], "dhcpd calls the machine {name}, but dnsd says {back:?}");
+        ensure!(back == [name.clone()], "dhcpd calls the machine {name}, but dnsd says {back:?}");
         let none = format!("no-such-node.{DOMAIN}");
         let answer = self.dns(&none, RecordType::A).await?;
         self.page.sent("A", &none);
@@ -228,7 +230,7 @@ impl Story<'_> {
     async fn unknown(&self, stranger: &Machine) -> anyhow::Result<()> {
         self.page.chapter("A machine that SMD does not have gets silence, and is remembered");
         let discover = stranger.discover(fastrand::u32(..));
-        self.sent(&discover, &format!("from {NEW_MAC}"));
+        self.sent(&discover, Some(&discover), &format!("from {NEW_MAC}"));
         let reply = exchange(&self.relay, self.settings.dhcpd, &discover, SILENCE).await;
         if let Some(reply) = reply.context("the relay's socket failed")? {
             bail!("dhcpd gives {} to {NEW_MAC}, which SMD does not have", reply.yiaddr());
@@ -262,14 +264,8 @@ impl Story<'_> {
         let request = machine.request(fastrand::u32(..), offer.yiaddr(), server(&offer)?);
         self.page.sent("REQUEST", "");
         let ack = self.reply(&request, MessageType::Ack).await?;
-        facts(
-            self.page,
-            decoded::of_server(&ack)
-                .into_iter()
-                .filter(|(name, _)| name.starts_with("your") || name.starts_with("host name"))
-                .collect(),
-        );
         let name = decoded::text(&ack, 12).context("dhcpd sent no host name (option 12)")?;
+        self.page.fact("host name (12)", &name);
         // dnsd hears of it on its own, within the blink of an eye of dhcpd.
         while self.dns(&name, RecordType::A).await?.answers.is_empty() {
             ensure!(began.elapsed() < NEWS_LIMIT, "dnsd does not know {name}, which dhcpd gave out");
@@ -307,9 +303,10 @@ impl Story<'_> {
         Machine::new(mac).behind(relay)
     }
 
-    fn sent(&self, message: &Message, more: &str) {
+    /// Shows a message, but for what an earlier one said already.
+    fn sent(&self, message: &Message, before: Option<&Message>, more: &str) {
         self.page.sent(&kind(message), more);
-        facts(self.page, decoded::of_client(message));
+        facts(self.page, decoded::of_client(message, before));
     }
 
     /// The reply to a message, shown with its type and how long it took.
@@ -334,7 +331,11 @@ impl Story<'_> {
         self.page.sent(&kind.to_string(), name);
         let code = answer.metadata.response_code;
         ensure!(code == ResponseCode::NoError, "dnsd answers {code} about {name}");
-        let data: Vec<String> = answer.answers.iter().map(|record| record.data.to_string()).collect();
+        let data: Vec<String> = answer
+            .answers
+            .iter()
+            .map(|record| record.data.to_string().trim_end_matches('.').to_owned())
+            .collect();
         let ttl = answer.answers.first().map_or(0, |record| record.ttl);
         self.page.received(&kind.to_string(), &format!("{}   (for {ttl} s)", data.join(", ")));
         Ok(data)
