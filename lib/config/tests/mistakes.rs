@@ -456,6 +456,28 @@ zones: [{name: a, missing: nxdomain}]
 }
 
 #[test]
+fn keys_that_are_tuned_before_their_time_are_named() {
+    use Program::{Dhcpd, Dnsd, SmdCache, Tftpd};
+    let text = "
+smd_cache: {poll_changes: 2s, pull_through: true, max_shrink: 10%, shrink_confirmations: 5, snapshot_file: /tmp/s}
+inventory: {replica_file: /tmp/r}
+";
+    let config = parse(text).unwrap();
+    let cache = ["poll_changes", "max_shrink", "shrink_confirmations", "snapshot_file"];
+    assert_eq!(config.without_effect(SmdCache), cache.map(|key| format!("smd_cache.{key}")));
+    assert_eq!(config.without_effect(Dhcpd), ["inventory.replica_file"]);
+    assert_eq!(config.without_effect(Dnsd), ["inventory.replica_file"]);
+    for program in [SmdCache, Dhcpd, Dnsd, Tftpd] {
+        assert_eq!(config::Config::default().without_effect(program), [""; 0]);
+    }
+    let off = "
+smd_cache: {poll_changes: 0, pull_through: false, snapshot_file: off}
+inventory: {replica_file: off}
+";
+    assert_eq!(parse(off).unwrap().without_effect(SmdCache), [""; 0]);
+}
+
+#[test]
 fn places_are_the_same_with_the_line_ends_of_windows() {
     let text = "domain: a\nrules:\n  - \"type:Node,hostname:a}\"\nsmd_cache:\n  refresh: x\nrecords: [\n";
     let found = mistakes(text);
