@@ -71,11 +71,14 @@ async fn until_told(options: &Options) -> anyhow::Result<ExitCode> {
     let stayed = match ended {
         Ok(()) if !options.once => tokio::select! {
             ended = stay(&mut programs, &page) => ended,
-            () = &mut stop => Ok(page.text("\nStopping.")),
+            () = &mut stop => {
+                page.text("\nStopping.");
+                Ok(())
+            }
         },
         ended => ended,
     };
-    if stayed.is_err() {
+    if stayed.is_err() && !page.is_closed() {
         programs.show_logs();
     }
     stayed.map(|()| ExitCode::SUCCESS)
@@ -111,6 +114,7 @@ async fn play(
     programs.start(&settings, options.nodes, page).await?;
     let machines = story::tell(&settings, page, options.nodes).await?;
     page.text(&format!("\nThat took {:.1} s.", began.elapsed().as_secs_f64()));
+    anyhow::ensure!(!page.is_closed(), "nobody reads what it says");
     if !options.once {
         settings.to_try(&options.programs, &machines, page)?;
     }

@@ -2,6 +2,8 @@
 //!
 //! It starts the programs that stand beside it: `cargo build --workspace --bins` comes first, as in `make test`.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not recognised as tests
+
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -14,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+use testkit::cluster::need_tools;
 
 /// The whole story takes two seconds; a guess that also holds on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -169,6 +172,7 @@ fn the_story_is_told_from_discover_to_the_node_that_is_added() {
 
 #[test]
 fn it_stays_up_until_told_and_what_it_says_one_can_try_works() {
+    need_tools(&["curl", "dig", "grpcurl"]);
     let _turn = turn();
     let mut demo = Staying::start();
     let children = children(demo.pid());

@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    fmt::Display,
+    fmt::{self, Display},
     io::{IsTerminal, Write, stdout},
 };
 
@@ -16,6 +16,7 @@ const WHATS: usize = 9;
 pub(super) struct Page {
     colour: bool,
     chapters: Cell<u32>,
+    closed: Cell<bool>,
 }
 
 impl Page {
@@ -23,34 +24,33 @@ impl Page {
     pub(super) fn new() -> Page {
         let colour =
             stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Page { colour, chapters: Cell::new(0) }
+        Page { colour, chapters: Cell::new(0), closed: Cell::new(false) }
     }
 
     /// The first line.
     pub(super) fn title(&self, text: &str) {
-        println!("{}\n", self.painted("1", text));
+        self.put(format_args!("{}\n\n", self.painted("1", text)));
     }
 
     /// A numbered heading.
     pub(super) fn chapter(&self, text: &str) {
         self.chapters.set(self.chapters.get() + 1);
-        println!("\n{}", self.painted("1", &format!("{}. {text}", self.chapters.get())));
+        self.put(format_args!("\n{}\n", self.painted("1", &format!("{}. {text}", self.chapters.get()))));
     }
 
     /// A sentence.
     pub(super) fn text(&self, text: &str) {
-        println!("{text}");
+        self.put(format_args!("{text}\n"));
     }
 
     /// What is about to be waited for, on a line that [`Page::after`] ends.
     pub(super) fn before(&self, name: &str, what: &str) {
-        print!("  {name:<10} {what:<58} ");
-        let _ = stdout().flush(); // the next line says it again
+        self.put(format_args!("  {name:<10} {what:<58} "));
     }
 
     /// The end of the line.
     pub(super) fn after(&self, how: &str) {
-        println!("{}", self.painted("32", how));
+        self.put(format_args!("{}\n", self.painted("32", how)));
     }
 
     /// Something that went to a program.
@@ -65,18 +65,31 @@ impl Page {
 
     /// One line of what was in it.
     pub(super) fn fact(&self, name: &str, value: impl Display) {
-        println!("      {name:<NAMES$} {value}");
+        self.put(format_args!("      {name:<NAMES$} {value}\n"));
     }
 
     /// A line to type.
     pub(super) fn command(&self, line: &str) {
-        println!("  {}", self.painted("36", line));
+        self.put(format_args!("  {}\n", self.painted("36", line)));
+    }
+
+    /// Whether nobody reads any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    fn put(&self, text: fmt::Arguments<'_>) {
+        let mut out = stdout().lock();
+        if out.write_fmt(text).and_then(|()| out.flush()).is_err() {
+            self.closed.set(true);
+        }
     }
 
     fn line(&self, arrow: &str, colour: &str, what: &str, more: &str) {
         match more {
-            "" => println!("  {arrow} {}", self.painted(colour, what)),
-            more => println!("  {arrow} {} {more}", self.painted(colour, &format!("{what:<WHATS$}"))),
+            "" => self.put(format_args!("  {arrow} {}\n", self.painted(colour, what))),
+            more => self
+                .put(format_args!("  {arrow} {} {more}\n", self.painted(colour, &format!("{what:<WHATS$}")))),
         }
     }
 
