@@ -468,7 +468,7 @@ inventory: {replica_file: /tmp/r}
     assert_eq!(config.without_effect(Dhcpd), ["inventory.replica_file"]);
     assert_eq!(config.without_effect(Dnsd), ["inventory.replica_file"]);
     for program in [SmdCache, Dhcpd, Dnsd, Tftpd] {
-        assert_eq!(config::Config::default().without_effect(program), [""; 0]);
+        assert_eq!(Config::default().without_effect(program), [""; 0]);
     }
     let off = "
 smd_cache: {poll_changes: 0, pull_through: false, snapshot_file: off}

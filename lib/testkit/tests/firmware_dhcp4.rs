@@ -106,7 +106,7 @@ fn scene(message: &Message, address: Ipv4Addr) -> Scene {
 /// On the interface that has the client's network, or the relay's.
 fn arrival(packet: &Datagram, address: Ipv4Addr) -> Arrival {
     let near = |own: &&str| own.starts_with(&format!("10.{}.", address.octets()[1]));
-    let interface = OURS.iter().position(|own| near(own)).expect("one of ours") as u32 + 1;
+    let interface = OURS.iter().position(near).expect("one of ours") as u32 + 1;
     Arrival { interface, source: packet.source, destination: *packet.destination.ip(), relay_socket: false }
 }
 

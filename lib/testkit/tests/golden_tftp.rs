@@ -1,5 +1,7 @@
 //! The recorded TFTP cases, put to tftpd's transfers without sockets, and the TFTP packets of real firmware.
 
+#![allow(clippy::unwrap_used)] // helpers of tests: what cannot go on ends the test
+
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Instant};
 use testkit::pcap;
