@@ -1,13 +1,20 @@
 //! The files below the root, held in memory: a transfer never waits for a disk, and nothing outside the root can be
 //! named because nothing outside the root is in the table.
 
+mod netascii;
+mod scan;
+#[cfg(test)]
+mod tests;
+
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use scan::{Found, Scan};
 use std::{
-    collections::HashMap,
-    fs, io,
+    collections::{HashMap, HashSet},
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
     time::SystemTime,
 };
 
@@ -16,22 +23,26 @@ pub const DEFAULT_SCRIPT: (&str, &[u8]) = ("default", b"#!ipxe\nreboot\n");
 
 /// Memory for all files together. A guess: loaders are megabytes, a few kernels with initramfs fit too.
 const MAX_HELD: u64 = 1 << 30;
-/// Files and folders looked at. A guess, far above the per-node folders of a large cluster.
-const MAX_ENTRIES: usize = 200_000;
-/// Folders inside folders. A guess.
-const MAX_DEPTH: usize = 16;
+/// Netascii makes another copy of a file; text files are smaller than this.
+const MAX_NETASCII: usize = 1 << 20;
+
+static BUILT_IN: LazyLock<Arc<File>> = LazyLock::new(|| Arc::new(File::of(DEFAULT_SCRIPT.1)));
 
 /// One consistent state of the root.
 #[derive(Debug, Default, Clone)]
 pub struct Files {
-    table: HashMap<String, File>,
+    table: HashMap<String, Arc<File>>,
+    held: u64,
     /// What was left out, a sentence each.
     pub left_out: Vec<String>,
 }
 
-#[derive(Debug, Clone)]
-struct File {
+/// A file in memory, however many names it has.
+#[derive(Debug)]
+pub struct File {
     content: Bytes,
+    netascii: OnceLock<Bytes>,
+    target: PathBuf,
     stamp: Stamp,
 }
 
@@ -42,37 +53,57 @@ type Stamp = (u64, Option<SystemTime>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traversal;
 
+impl File {
+    fn of(content: &'static [u8]) -> File {
+        let stamp = (content.len() as u64, None);
+        File {
+            content: Bytes::from_static(content),
+            netascii: OnceLock::new(),
+            target: PathBuf::new(),
+            stamp,
+        }
+    }
+
+    /// As it is on disk.
+    pub fn content(&self) -> &Bytes {
+        &self.content
+    }
+
+    /// With line ends as RFC 764 wants them, made when it is first asked for and shared by all transfers; `None` for files
+    /// of more than a megabyte, which are no text.
+    pub fn netascii(&self) -> Option<Bytes> {
+        (self.content.len() <= MAX_NETASCII)
+            .then(|| self.netascii.get_or_init(|| netascii::encode(&self.content)).clone())
+    }
+}
+
 impl Files {
     /// The file of that name. Names are looked for below the root, whatever they begin with; `\` counts as `/`.
     ///
     /// # Errors
     /// A name with `..` in it.
-    pub fn find(&self, name: &str) -> Result<Option<Bytes>, Traversal> {
+    pub fn find(&self, name: &str) -> Result<Option<&Arc<File>>, Traversal> {
         let name = name.replace('\\', "/");
         let parts: Vec<_> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         if parts.contains(&"..") {
             return Err(Traversal);
         }
         let path = parts.join("/");
-        let held = self.table.get(&path).map(|file| file.content.clone());
-        let built_in = || (path == DEFAULT_SCRIPT.0).then(|| Bytes::from_static(DEFAULT_SCRIPT.1));
-        Ok(held.or_else(built_in))
+        let built_in = || (path == DEFAULT_SCRIPT.0).then(|| &*BUILT_IN);
+        Ok(self.table.get(&path).or_else(built_in))
     }
 
-    /// How many files, and their bytes together.
+    /// How many names, and the bytes behind them; a file with several names is held once.
     pub fn size(&self) -> (usize, u64) {
-        (self.table.len(), self.table.values().map(|file| file.stamp.0).sum())
+        (self.table.len(), self.held)
     }
 
     /// Only for tests of decisions.
     #[cfg(test)]
-    pub fn of(files: &[(&str, &[u8])]) -> Files {
-        let file = |content: &[u8]| File {
-            content: Bytes::copy_from_slice(content),
-            stamp: (content.len() as u64, None),
-        };
-        let table = files.iter().map(|(name, content)| (name.to_string(), file(content))).collect();
-        Files { table, left_out: Vec::new() }
+    pub fn of(files: &[(&str, &'static [u8])]) -> Files {
+        let table =
+            files.iter().map(|(name, content)| (name.to_string(), Arc::new(File::of(content)))).collect();
+        Files { table, ..Files::default() }
     }
 }
 
@@ -82,7 +113,7 @@ pub struct Root {
     held: ArcSwap<Files>,
     /// Files seen changing in the last scan: taken when the next one finds them unchanged, so that a file is never served
     /// while it is still being copied into the root.
-    settling: Mutex<HashMap<String, Stamp>>,
+    settling: Mutex<HashMap<PathBuf, Stamp>>,
 }
 
 impl Root {
@@ -113,165 +144,92 @@ impl Root {
     fn scan(&self, at_once: bool) -> io::Result<bool> {
         let before = self.held.load_full();
         let mut settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scan = Scan { root: &self.folder, found: Vec::new(), left_out: Vec::new(), entries: 0 };
-        scan.folder(&self.folder, "", 0)?;
-        let mut next = Files { table: HashMap::new(), left_out: scan.left_out };
-        let mut still_settling = HashMap::new();
-        let mut changed = false;
-        let mut held = 0;
-        for (name, path, stamp) in scan.found {
-            let old = before.table.get(&name);
-            let is_new = old.is_none_or(|old| old.stamp != stamp);
-            let settled = at_once || settling.get(&name) == Some(&stamp);
-            let file = match old {
-                _ if is_new && settled => read(&path, stamp)
-                    .inspect_err(|error| next.left_out.push(format!("{name}: {error}")))
-                    .ok(),
-                Some(old) => Some(old.clone()),
-                None => None,
-            };
-            if is_new && !settled {
-                still_settling.insert(name.clone(), stamp);
-            }
-            let Some(file) = file else { continue };
-            held += file.content.len() as u64;
-            if held > MAX_HELD {
-                held -= file.content.len() as u64;
-                next.left_out.push(format!("{name}: more than {} MiB in all files together", MAX_HELD >> 20));
-                continue;
-            }
-            changed |= is_new && settled;
-            next.table.insert(name, file);
+        let scan = Scan::of(&self.folder)?;
+        let mut next = Next::after(&before, scan.left_out, (!at_once).then_some(&*settling));
+        for found in scan.found {
+            next.take(&before, found);
         }
-        changed |= before.table.keys().any(|name| !next.table.contains_key(name))
-            || before.left_out != next.left_out;
-        *settling = still_settling;
-        if changed {
-            self.held.store(Arc::new(next));
+        let Next { files, settling: unsettled, .. } = next;
+        *settling = unsettled;
+        let same = before.table.len() == files.table.len()
+            && files
+                .table
+                .iter()
+                .all(|(name, file)| before.table.get(name).is_some_and(|held| Arc::ptr_eq(held, file)))
+            && before.left_out == files.left_out;
+        if !same {
+            self.held.store(Arc::new(files));
         }
-        Ok(changed)
+        Ok(!same)
     }
 }
 
-fn read(path: &Path, stamp: Stamp) -> io::Result<File> {
-    if stamp.0 > MAX_HELD {
-        return Err(io::Error::other(format!("larger than {} MiB", MAX_HELD >> 20)));
+/// The next state of the root, while it is put together.
+struct Next<'a> {
+    files: Files,
+    /// What is in memory, by path without links.
+    known: HashMap<PathBuf, Arc<File>>,
+    counted: HashSet<PathBuf>,
+    /// `None`: everything counts as settled.
+    settled: Option<&'a HashMap<PathBuf, Stamp>>,
+    settling: HashMap<PathBuf, Stamp>,
+}
+
+impl<'a> Next<'a> {
+    fn after(before: &Files, left_out: Vec<String>, settled: Option<&'a HashMap<PathBuf, Stamp>>) -> Self {
+        Next {
+            files: Files { left_out, ..Files::default() },
+            known: before.table.values().map(|file| (file.target.clone(), file.clone())).collect(),
+            counted: HashSet::new(),
+            settled,
+            settling: HashMap::new(),
+        }
     }
-    let content = Bytes::from(fs::read(path)?);
-    Ok(File { stamp: (content.len() as u64, stamp.1), content })
-}
 
-struct Scan<'a> {
-    root: &'a Path,
-    found: Vec<(String, PathBuf, Stamp)>,
-    left_out: Vec<String>,
-    entries: usize,
-}
-
-impl Scan<'_> {
-    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> io::Result<()> {
-        let mut entries: Vec<_> = fs::read_dir(folder)?.filter_map(Result::ok).collect();
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let name = format!("{prefix}{name}");
-            self.entries += 1;
-            if self.entries > MAX_ENTRIES || depth > MAX_DEPTH {
-                self.left_out.push(format!("{name}: too many files, or folders too deep"));
-                return Ok(());
+    fn take(&mut self, before: &Files, found: Found) {
+        let old = before.table.get(&found.name);
+        match self.file(&found, old) {
+            Ok(Some(file)) => {
+                if self.counted.insert(file.target.clone()) {
+                    self.files.held += file.content.len() as u64;
+                }
+                self.files.table.insert(found.name, file);
             }
-            if let Err(error) = self.entry(&entry.path(), &name, depth) {
-                self.left_out.push(format!("{name}: {error}"));
-            }
+            Ok(None) => {}
+            Err(error) => self.files.left_out.push(format!("{}: {error}", found.name)),
         }
-        Ok(())
     }
 
-    fn entry(&mut self, path: &Path, name: &str, depth: usize) -> io::Result<()> {
-        // A link may point anywhere inside the root and nowhere else.
-        let target = fs::canonicalize(path)?;
-        if !target.starts_with(self.root) {
-            return Err(io::Error::other("a link out of the root"));
+    fn file(&mut self, found: &Found, old: Option<&Arc<File>>) -> io::Result<Option<Arc<File>>> {
+        let known = self.known.get(&found.target).filter(|file| file.stamp == found.stamp).cloned();
+        let seen_before = |settled: &HashMap<_, _>| settled.get(&found.target) == Some(&found.stamp);
+        if known.is_none() && !self.settled.is_none_or(seen_before) {
+            self.settling.insert(found.target.clone(), found.stamp);
+            return Ok(old.cloned());
         }
-        let facts = fs::metadata(&target)?;
-        if facts.is_dir() {
-            self.folder(&target, &format!("{name}/"), depth + 1)?;
-        } else if facts.is_file() {
-            self.found.push((name.to_string(), target, (facts.len(), facts.modified().ok())));
+        let size = if self.counted.contains(&found.target) { 0 } else { found.stamp.0 };
+        if self.files.held + size > MAX_HELD {
+            // It stays settled: the next scan shall come to the same end.
+            self.settling.insert(found.target.clone(), found.stamp);
+            return Err(io::Error::other(format!("more than {} MiB in all files together", MAX_HELD >> 20)));
         }
-        Ok(())
+        if known.is_some() {
+            return Ok(known);
+        }
+        let file = read(found).inspect_err(|_| {
+            self.settling.insert(found.target.clone(), found.stamp);
+        })?;
+        let file = Arc::new(file);
+        self.known.insert(found.target.clone(), file.clone());
+        Ok(Some(file))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    fn content(root: &Root, name: &str) -> Option<Vec<u8>> {
-        root.files().find(name).unwrap().map(|bytes| bytes.to_vec())
-    }
-
-    #[test]
-    fn names_are_looked_for_below_the_root_only() {
-        let outside = tempfile::tempdir().unwrap();
-        let folder = outside.path().join("root");
-        fs::create_dir_all(folder.join("sub")).unwrap();
-        fs::write(outside.path().join("secret"), "s").unwrap();
-        fs::write(folder.join("sub/inner"), "i").unwrap();
-        symlink(outside.path().join("secret"), folder.join("leak")).unwrap();
-        symlink(outside.path(), folder.join("up")).unwrap();
-        symlink(folder.join("sub/inner"), folder.join("inside")).unwrap();
-        symlink(&folder, folder.join("sub/loop")).unwrap();
-        let root = Root::open(&folder).unwrap();
-        for name in ["sub/inner", "/sub/inner", "//sub/./inner", "\\sub\\inner", "inside"] {
-            assert_eq!(content(&root, name).as_deref(), Some(&b"i"[..]), "{name}");
-        }
-        for name in ["../secret", "sub/../../secret", "..\\secret", "..", "sub/.."] {
-            assert_eq!(root.files().find(name), Err(Traversal), "{name}");
-        }
-        for name in ["leak", "up/secret", "sub", "", "/"] {
-            assert_eq!(content(&root, name), None, "{name}");
-        }
-        assert!(root.files().left_out.iter().any(|why| why.contains("leak: a link out of the root")));
-    }
-
-    #[test]
-    fn the_default_script_is_built_in_and_a_file_of_that_name_wins() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = Root::open(folder.path()).unwrap();
-        assert_eq!(content(&root, "default").as_deref(), Some(DEFAULT_SCRIPT.1));
-        fs::write(folder.path().join("default"), "mine").unwrap();
-        root.reload().unwrap();
-        root.reload().unwrap();
-        assert_eq!(content(&root, "/default").as_deref(), Some(&b"mine"[..]));
-    }
-
-    #[test]
-    fn a_changed_file_is_served_once_it_has_settled_and_a_removed_one_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("loader"), "one").unwrap();
-        let root = Root::open(folder.path()).unwrap();
-        assert!(!root.reload().unwrap());
-        fs::write(folder.path().join("loader"), "three").unwrap();
-        assert!(!root.reload().unwrap(), "it may still be written");
-        assert_eq!(content(&root, "loader").as_deref(), Some(&b"one"[..]));
-        assert!(root.reload().unwrap());
-        assert_eq!(content(&root, "loader").as_deref(), Some(&b"three"[..]));
-        fs::remove_file(folder.path().join("loader")).unwrap();
-        assert!(root.reload().unwrap());
-        assert_eq!(content(&root, "loader"), None);
-    }
-
-    #[test]
-    fn a_root_that_is_gone_leaves_what_is_held() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("root");
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join("a"), "a").unwrap();
-        let root = Root::open(&path).unwrap();
-        fs::remove_dir_all(&path).unwrap();
-        assert!(root.reload().is_err());
-        assert_eq!(content(&root, "a").as_deref(), Some(&b"a"[..]));
-    }
+/// No more than was announced: a file that grows meanwhile has another stamp in the next scan.
+fn read(found: &Found) -> io::Result<File> {
+    let mut content = Vec::with_capacity(found.stamp.0 as usize);
+    fs::File::open(&found.target)?.take(found.stamp.0).read_to_end(&mut content)?;
+    let stamp = (content.len() as u64, found.stamp.1);
+    let target = found.target.clone();
+    Ok(File { content: content.into(), netascii: OnceLock::new(), target, stamp })
 }
