@@ -10,7 +10,7 @@ mod text;
 
 use crate::{
     config::Config,
-    wire::{Message, MessageType, OptionCode, Packet},
+    wire::{LONGEST_RELAY_AGENT, Message, MessageType, OptionCode, Packet},
 };
 use answer::Answer;
 use inventory::{Address, Interface, Lookup};
@@ -140,11 +140,13 @@ pub enum Silent {
     Decline,
     /// The receiving interface has no address that could be our identifier.
     NoServerId,
+    /// An option 82 so long that no answer could return it.
+    RelayAgent,
 }
 
 impl Silent {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Silent; 12] = [
+    pub const ALL: [Silent; 13] = [
         Silent::NotForUs,
         Silent::Bootp,
         Silent::MessageType,
@@ -157,6 +159,7 @@ impl Silent {
         Silent::Release,
         Silent::Decline,
         Silent::NoServerId,
+        Silent::RelayAgent,
     ];
 
     /// The metric label.
@@ -174,6 +177,7 @@ impl Silent {
             Silent::Release => "release",
             Silent::Decline => "decline",
             Silent::NoServerId => "no_server_id",
+            Silent::RelayAgent => "relay_agent",
         }
     }
 }
@@ -257,6 +261,10 @@ pub fn key(
     let names_server = matches!(kind, Request | Release | Decline); // the others must not (RFC 2131 table 5)
     if names_server && server(message).is_some_and(|named| !is_us(named, config, message, ours)) {
         return Err(Silent::OtherServer);
+    }
+    // It must come back whole (RFC 3046 §2.2), and would leave no room for an answer.
+    if message.option(OptionCode::RelayAgentInformation).is_some_and(|v| v.len() > LONGEST_RELAY_AGENT) {
+        return Err(Silent::RelayAgent);
     }
     message.mac().ok_or(Silent::NoIdentity)
 }

@@ -13,7 +13,7 @@ mod text;
 
 pub use dhcproto::v4::{MessageType, OptionCode};
 pub use message::{Message, Refused, parse, parse_reply};
-pub use packet::{Options, Packet, limit};
+pub use packet::{LONGEST_RELAY_AGENT, Options, Packet, limit};
 pub use request::Request;
 
 /// Fixed fields, up to the cookie (RFC 2131 figure 1).

@@ -18,6 +18,9 @@ const HEADERS: usize = 28;
 const DATAGRAM: u16 = 576;
 /// One Ethernet frame. edk2 drops longer replies whatever it says in option 57.
 const LARGEST_DATAGRAM: u16 = 1500;
+/// Longest option 82 that leaves the client the 312 bytes of options it always takes (RFC 2131 §2); real ones have some
+/// dozens. Four parts hold so much.
+pub const LONGEST_RELAY_AGENT: usize = LARGEST_DATAGRAM as usize - HEADERS - OPTIONS - 312 - 4 * 2;
 /// Option 52 with its value.
 const OVERLOAD_SIZE: usize = 3;
 

@@ -147,3 +147,26 @@ fn what_does_not_fit_is_noted() {
     let patient = new(Discover).option(57, &1500u16.to_be_bytes());
     assert_eq!(ask(FILE, &patient, &broadcast(), &found(machine)).notes, []);
 }
+
+#[test]
+fn no_length_of_option_82_costs_an_answer_its_message_type_or_its_frame() {
+    let machine = found(node(&["172.16.0.11"]));
+    let mut silent = 0;
+    for length in (0..1600).step_by(7) {
+        for request in [new(Discover), new(Ask).address(50, "172.16.0.99")] {
+            let request = request.relayed(ip("172.16.0.5")).option(82, &vec![9; length]);
+            let decision = ask(FILE, &request, &unicast("172.16.0.5:67"), &machine);
+            if decision.outcome == Outcome::Silent(Silent::RelayAgent) {
+                silent += 1;
+                continue;
+            }
+            let bytes = reply(&decision).encode();
+            let answer = crate::wire::parse_reply(&bytes).unwrap();
+            assert!(bytes.len() <= 1472, "{length}: {} bytes", bytes.len());
+            assert!(matches!(answer.message_type(), Some(Offer | Nak)), "{length}");
+            assert!(answer.option(54u8).is_some(), "{length}");
+            assert_eq!(answer.option(82u8).map(<[u8]>::len), Some(length));
+        }
+    }
+    assert!((100..300).contains(&silent), "{silent}");
+}
