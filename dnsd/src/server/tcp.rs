@@ -3,17 +3,27 @@
 use super::{DEAD_AFTER, Service, pause, udp::MAX_QUERY};
 use crate::{metrics::Dropped, wire::Transport};
 use daemon::Pulse;
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Connections at once. A guess: half of the 1024 file descriptors a process usually has.
 const MAX_CONNECTIONS: usize = 512;
+
+/// Connections of one client address: one or two each are what clients should need (RFC 7766 §6.2.2), but many may stand behind
+/// one address. A guess that leaves room for others whatever one of them does.
+const MAX_OF_CLIENT: usize = 64;
 
 /// How long a client may take for its next whole query, or to take an answer: what NSD and Knot allow, about (RFC 7766 §6.2.3
 /// asks for seconds).
@@ -22,20 +32,56 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Most queries are below 100 bytes; a few pipelined ones fit.
 const READ_BUFFER: usize = 1024;
 
-/// The bound on connections.
+/// The bounds on connections.
 #[derive(Clone)]
 pub struct Connections {
     permits: Arc<Semaphore>,
+    of_client: Arc<Mutex<HashMap<IpAddr, usize>>>,
     tasks: TaskTracker,
 }
 
 impl Default for Connections {
     fn default() -> Connections {
-        Connections { permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)), tasks: TaskTracker::new() }
+        Connections {
+            permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            of_client: Arc::default(),
+            tasks: TaskTracker::new(),
+        }
+    }
+}
+
+/// A connection's place among those of its client and of all.
+struct Place {
+    client: IpAddr,
+    of_client: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut of_client = self.of_client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = of_client.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                of_client.remove(&self.client);
+            }
+        }
     }
 }
 
 impl Connections {
+    /// `None` where there is no room.
+    fn place(&self, client: IpAddr) -> Option<Place> {
+        let permit = self.permits.clone().try_acquire_owned().ok()?;
+        let mut of_client = self.of_client.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = of_client.entry(client).or_default();
+        if *count >= MAX_OF_CLIENT {
+            return None;
+        }
+        *count += 1;
+        Some(Place { client, of_client: self.of_client.clone(), _permit: permit })
+    }
+
     /// Waits for those that are left.
     pub(super) async fn finish(&self) {
         self.tasks.close();
@@ -64,9 +110,9 @@ pub(super) async fn serve(
             () = shutdown.cancelled() => return Ok(()),
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 errors = 0;
-                admit(&service, stream, &connections, &shutdown);
+                admit(&service, stream, peer.ip(), &connections, &shutdown);
             }
             Err(error) if errors >= DEAD_AFTER => return Err(error),
             Err(error) => {
@@ -79,8 +125,14 @@ pub(super) async fn serve(
 }
 
 /// Over the bound a connection is closed at once: those that are open are worth more.
-fn admit(service: &Arc<Service>, stream: TcpStream, connections: &Connections, shutdown: &CancellationToken) {
-    let Ok(permit) = connections.permits.clone().try_acquire_owned() else {
+fn admit(
+    service: &Arc<Service>,
+    stream: TcpStream,
+    client: IpAddr,
+    connections: &Connections,
+    shutdown: &CancellationToken,
+) {
+    let Some(place) = connections.place(client) else {
         service.metrics.dropped(Dropped::Connections);
         return;
     };
@@ -92,7 +144,7 @@ fn admit(service: &Arc<Service>, stream: TcpStream, connections: &Connections, s
         service.metrics.connections.inc();
         converse(&service, stream, &shutdown).await;
         service.metrics.connections.dec();
-        drop(permit);
+        drop(place);
     });
 }
 
@@ -138,4 +190,31 @@ async fn receive(stream: &mut (impl AsyncRead + Unpin), query: &mut Vec<u8>) -> 
     }
     query.resize(length, 0);
     stream.read_exact(query).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_client_cannot_take_every_connection() {
+        let connections = Connections::default();
+        let (greedy, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let mut taken: Vec<_> = (0..MAX_CONNECTIONS).map_while(|_| connections.place(greedy)).collect();
+        assert_eq!(taken.len(), MAX_OF_CLIENT);
+        assert!(connections.place(other).is_some(), "others are served");
+        taken.pop();
+        assert!(connections.place(greedy).is_some(), "what was closed can be opened again");
+        drop(taken);
+        assert!(connections.of_client.lock().unwrap().is_empty(), "who is gone is forgotten");
+        assert_eq!(connections.permits.available_permits(), MAX_CONNECTIONS);
+    }
+
+    #[test]
+    fn all_clients_together_are_bounded() {
+        let connections = Connections::default();
+        let clients = (0..=255).flat_map(|last| [[10, 0, 0, last], [10, 0, 1, last], [10, 0, 2, last]]);
+        let taken: Vec<_> = clients.filter_map(|client| connections.place(client.into())).collect();
+        assert_eq!(taken.len(), MAX_CONNECTIONS);
+    }
 }
