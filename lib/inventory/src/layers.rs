@@ -141,6 +141,7 @@ impl Layers {
         self.metrics.connected.set(link.connected.into());
         if link.following && !self.link.load().following {
             self.trouble().clear();
+            tracing::info!("smd-cache is connected and keeps the inventory fresh");
         }
         self.link.store(Arc::new(link));
         if let Some(replica) = effect.publish {

@@ -184,4 +184,23 @@ mod tests {
         let listed: Vec<_> = METRICS.iter().map(|(name, _)| *name).collect();
         assert_eq!(exposed, listed, "{text}");
     }
+
+    #[test]
+    fn answers_are_counted_by_the_layer_that_gave_them() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        metrics.answered(Layer::Replica, false);
+        metrics.answered(Layer::Replica, true);
+        metrics.answered(Layer::Call, false);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "inventory_lookups_total{layer=\"replica\"} 2",
+            "inventory_lookups_total{layer=\"cache\"} 0",
+            "inventory_lookups_total{layer=\"call\"} 1",
+            "inventory_stale_answers_total 1",
+        ] {
+            assert!(text.lines().any(|held| held == line), "{line} is missing in\n{text}");
+        }
+    }
 }
