@@ -1,5 +1,7 @@
 //! Admin HTTP: `/live`, `/ready`, `/metrics`, `/version`, and what a program adds.
 
+mod bounded;
+
 use crate::{
     readiness::{Liveness, Readiness},
     runtime,
@@ -86,7 +88,7 @@ pub fn start(
     let router = pages.router().merge(extra);
     tokio::spawn(async move {
         let drained = shutdown.clone();
-        let served = axum::serve(listener, router)
+        let served = axum::serve(bounded::Bounded::new(listener), router)
             .with_graceful_shutdown(async move { drained.cancelled().await })
             .await;
         if let Err(error) = served {
