@@ -85,6 +85,22 @@ fn the_address_fits_the_place() {
 }
 
 #[test]
+fn a_machine_whose_every_address_is_ignored_gets_no_answer_anywhere() {
+    let mut quiet = node(&["172.16.0.13", "172.16.0.14"]);
+    quiet.addresses.iter_mut().for_each(|entry| entry.policy.ignore = true);
+    let elsewhere = |kind| new(kind).relayed(ip("10.40.1.1"));
+    for request in
+        [elsewhere(Discover), elsewhere(Ask).address(50, "172.16.0.13"), elsewhere(Ask), elsewhere(Inform)]
+    {
+        let decision = ask(FILE, &request, &unicast("10.40.1.1:67"), &found(quiet.clone()));
+        assert_eq!(short(&decision), "silent: ignored", "{}", wire_parse(&request));
+    }
+    quiet.addresses[1].policy = Policy::default();
+    let request = elsewhere(Ask).address(50, "172.16.0.13");
+    assert_eq!(short(&ask(FILE, &request, &unicast("10.40.1.1:67"), &found(quiet))), "NAK");
+}
+
+#[test]
 fn subnets_of_rules_are_known_networks() {
     let file = format!("rules: ['type:Node,subnet:10.60.0.0/24|10.61.0.0/24,hostname:{{id}}']\n{FILE}");
     let machine = found(node(&["172.16.0.11", "10.61.0.7"]));
