@@ -118,6 +118,8 @@ pub struct Reconciled {
 #[derive(Debug, Default)]
 pub struct Sockets {
     open: ArcSwap<Vec<Arc<Listener>>>,
+    /// CAP_NET_RAW is missing, which does not change while the process lives.
+    relays_only: AtomicBool,
 }
 
 impl Sockets {
@@ -128,8 +130,7 @@ impl Sockets {
 
     /// Closes what is not wanted any more and opens what is missing. One caller at a time.
     pub fn reconcile(&self, wanted: &Wanted) -> Reconciled {
-        let devices = wanted.devices.iter().cloned().map(Place::Device);
-        let places: Vec<_> = devices.chain(wanted.relays.iter().copied().map(Place::Relay)).collect();
+        let places = self.places(wanted);
         let (mut open, unwanted): (Vec<_>, Vec<_>) =
             self.open().iter().cloned().partition(|listener| places.contains(&listener.place));
         self.open.store(Arc::new(open.clone()));
@@ -138,7 +139,8 @@ impl Sockets {
             listener.closed.cancel();
         }
 
-        let mut reconciled = Reconciled::default();
+        let relays_only = self.relays_only.load(Ordering::Relaxed) && !wanted.devices.is_empty();
+        let mut reconciled = Reconciled { relays_only, ..Reconciled::default() };
         for place in places {
             if open.iter().any(|listener| listener.place == place) {
                 continue;
@@ -152,13 +154,26 @@ impl Sockets {
                 }
                 // Opening a packet socket or binding to a device is refused with EPERM, port 67 with EACCES.
                 Err(error) if matches!(place, Place::Device(_)) && is(&error, Errno::EPERM) => {
-                    reconciled.relays_only = true;
+                    self.relays_only.store(true, Ordering::Relaxed);
+                    return self.reconcile(wanted);
                 }
                 Err(error) => reconciled.failed.push((place, error)),
             }
         }
         self.open.store(Arc::new(open));
         reconciled
+    }
+
+    /// What is to be open. Without CAP_NET_RAW, relays that come through an interface are heard without being bound to it.
+    fn places(&self, wanted: &Wanted) -> Vec<Place> {
+        let mut relays = wanted.relays.clone();
+        if self.relays_only.load(Ordering::Relaxed) {
+            let anywhere = |device: &Device| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, device.port);
+            relays.extend(wanted.devices.iter().map(anywhere));
+            return relays.into_iter().map(Place::Relay).collect();
+        }
+        let devices = wanted.devices.iter().cloned().map(Place::Device);
+        devices.chain(relays.into_iter().map(Place::Relay)).collect()
     }
 
     /// The socket for a reply that is routed: one bound to no interface, because the way to a relay need not be the
@@ -278,6 +293,18 @@ mod tests {
         assert!(sockets.routed(port, Ipv4Addr::new(10, 0, 0, 1)).is_none());
         assert!(sockets.routed(port.wrapping_add(1), Ipv4Addr::LOCALHOST).is_none());
         assert!(sockets.on_interface(1, port).is_none());
+    }
+
+    #[tokio::test]
+    async fn without_the_right_to_frames_relays_are_heard_all_the_same() {
+        let device = Device { name: "lo".into(), index: 1, link: None, port: 0 };
+        let wanted = Wanted { devices: vec![device], ..Wanted::default() };
+        let sockets = Sockets { relays_only: AtomicBool::new(true), ..Sockets::default() };
+        let reconciled = sockets.reconcile(&wanted);
+        assert!(reconciled.relays_only);
+        assert_eq!(reconciled.opened[0].place, Place::Relay(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)));
+        let again = sockets.reconcile(&wanted);
+        assert!(again.relays_only && again.opened.is_empty() && sockets.addresses().len() == 1);
     }
 
     #[tokio::test]
