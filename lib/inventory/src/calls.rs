@@ -15,15 +15,12 @@ use arc_swap::ArcSwapOption;
 use proto::v1::{self, Outcome, smd_cache_client::SmdCacheClient};
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
     sync::{Notify, Semaphore, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::task::TaskTracker;
 use tonic::{Code, Request, Response, Status, transport::Channel};
@@ -33,11 +30,12 @@ pub(crate) type Client = SmdCacheClient<Channel>;
 /// Below the look-up's 300 ms and above the 150 ms that smd-cache waits for SMD (DESIGN, lib/inventory).
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_millis(200);
 
-/// Keys asked for at the same time. With a dead smd-cache each place is taken for the call deadline, so this is 5,000
-/// unknown keys a second; one call takes a few kilobytes. A guess.
-pub(crate) const MAX_CALLS: usize = 1_024;
+/// Keys asked for at the same time: half the streams that smd-cache allows a connection, so that none has to wait for
+/// one. With a dead smd-cache each place is taken for the call deadline, so this is 1,280 unknown keys a second.
+pub(crate) const MAX_CALLS: usize = 256;
 
-/// Calls in a row that run into their deadline and count as a lost heartbeat (DESIGN).
+/// Calls in a row that run into their deadline and count as a lost heartbeat (DESIGN). In a row: each began after the one
+/// before had ended, for of many at once one moment's hold-up stops all.
 const TIMEOUTS_THAT_COUNT: u32 = 3;
 
 /// What a call said.
@@ -54,13 +52,36 @@ struct Flight {
     outcome: watch::Receiver<Option<Called>>,
 }
 
+/// Calls in a row that were not answered.
+#[derive(Debug, Default)]
+struct Silence {
+    calls: u32,
+    since: Option<Instant>,
+}
+
+impl Silence {
+    /// One more that was not answered; whether that is enough, and then it begins anew.
+    fn grows(&mut self, began: Instant, ended: Instant) -> bool {
+        if self.since.is_some_and(|before| began < before) {
+            return false;
+        }
+        self.calls += 1;
+        self.since = Some(ended);
+        let enough = self.calls >= TIMEOUTS_THAT_COUNT;
+        if enough {
+            *self = Silence::default();
+        }
+        enough
+    }
+}
+
 pub(crate) struct Calls {
     answers: Arc<Answers>,
     metrics: Arc<Metrics>,
     client: ArcSwapOption<Client>,
     flights: Mutex<HashMap<AnyKey, Flight>>,
     places: Arc<Semaphore>,
-    timeouts: AtomicU32,
+    silence: Mutex<Silence>,
     /// Notified when calls in a row ran into their deadline.
     pub(crate) too_many_timeouts: Notify,
     tasks: TaskTracker,
@@ -74,7 +95,7 @@ impl Calls {
             client: ArcSwapOption::empty(),
             flights: Mutex::default(),
             places: Arc::new(Semaphore::new(MAX_CALLS)),
-            timeouts: AtomicU32::new(0),
+            silence: Mutex::default(),
             too_many_timeouts: Notify::new(),
             tasks,
         }
@@ -82,7 +103,7 @@ impl Calls {
 
     /// Where to call from now on; `None`: nowhere, every call is Unavailable at once.
     pub(crate) fn set_client(&self, client: Option<Client>) {
-        self.timeouts.store(0, Ordering::Relaxed);
+        self.heard();
         self.client.store(client.map(Arc::new));
     }
 
@@ -129,31 +150,40 @@ impl Calls {
 
     async fn call(&self, client: Client, key: &AnyKey) -> Called {
         self.metrics.in_flight.inc();
+        let began = Instant::now();
         let reply = timeout(CALL_DEADLINE, send(client, key)).await;
         self.metrics.in_flight.dec();
         match reply {
             Ok(Ok(reply)) => {
-                self.timeouts.store(0, Ordering::Relaxed);
+                self.heard();
                 self.understand(key, reply.into_inner())
             }
             Ok(Err(status)) if !is_deadline(&status) => {
-                self.timeouts.store(0, Ordering::Relaxed);
+                self.heard();
                 tracing::debug!(%key, code = ?status.code(), message = status.message(), "smd-cache refuses a look-up");
                 Called::Unavailable
             }
             Ok(Err(_)) | Err(_) => {
-                self.timed_out();
+                self.timed_out(began);
                 Called::Unavailable
             }
         }
     }
 
-    fn timed_out(&self) {
+    /// Any reply shows that smd-cache lives.
+    fn heard(&self) {
+        *self.silence() = Silence::default();
+    }
+
+    fn timed_out(&self, began: Instant) {
         self.metrics.timeouts.inc();
-        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_THAT_COUNT {
-            self.timeouts.store(0, Ordering::Relaxed);
+        if self.silence().grows(began, Instant::now()) {
             self.too_many_timeouts.notify_one();
         }
+    }
+
+    fn silence(&self) -> MutexGuard<'_, Silence> {
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Found and Unknown are kept; the lack of an answer never is.
@@ -206,4 +236,23 @@ fn timed<T>(message: T) -> Request<T> {
 /// tonic's own timeout, on either side, is Cancelled or DeadlineExceeded.
 fn is_deadline(status: &Status) -> bool {
     matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_that_hang_together_are_one_and_three_after_one_another_are_enough() {
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut silence = Silence::default();
+        for began in 0..100 {
+            assert!(!silence.grows(at(began), at(began + 200)), "all at once");
+        }
+        assert!(!silence.grows(at(300), at(500)));
+        assert!(!silence.grows(at(300), at(501)));
+        assert!(silence.grows(at(600), at(800)));
+        assert!(!silence.grows(at(900), at(1100)), "counted anew");
+    }
 }
