@@ -18,7 +18,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{Sleep, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Connected, Router, Server};
@@ -30,7 +30,7 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(100);
 /// Calls in flight, of all connections: look-ups take microseconds, so this many mean that something waits. A guess.
 const MAX_CALLS: usize = 1_024;
 
-/// Calls and Watches of one connection. A daemon has one Watch and as many look-ups as packets in flight (at most 256).
+/// Calls and Watches of one connection. A daemon has one Watch and at most 256 look-ups at once (lib/inventory).
 const MAX_STREAMS: u32 = 512;
 
 /// Connections: one for each Watch that may be open and some for people. A guess.
@@ -42,6 +42,12 @@ const MAX_REQUEST: usize = 64 * 1024;
 /// A connection whose other end vanished is noticed within the 15 s that these make together.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection says in so long that it is HTTP/2, or loses its place; after that keepalive watches it. A client sends that
+/// with its first packet.
+const GREETING_DEADLINE: Duration = Duration::from_secs(5);
+/// What every HTTP/2 client sends first (RFC 9113 §3.4).
+const GREETING: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 
 /// After an accept that failed, out of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -211,7 +217,7 @@ fn incoming<L: Accept>(
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         loop {
             match listener.accept_one().await {
-                Ok(stream) => return Some((Ok(Connection { stream, _place: place }), (listener, places))),
+                Ok(stream) => return Some((Ok(Connection::new(stream, place)), (listener, places))),
                 Err(error) => {
                     tracing::debug!(%error, "a connection was not accepted");
                     sleep(ACCEPT_PAUSE).await;
@@ -224,7 +230,27 @@ fn incoming<L: Accept>(
 /// A connection and its place.
 struct Connection<S> {
     stream: S,
+    /// Until the greeting has come: how much of it is missing, and when that is too late.
+    awaited: Option<(usize, Pin<Box<Sleep>>)>,
     _place: OwnedSemaphorePermit,
+}
+
+impl<S> Connection<S> {
+    fn new(stream: S, place: OwnedSemaphorePermit) -> Connection<S> {
+        Connection { stream, awaited: Some((GREETING, Box::pin(sleep(GREETING_DEADLINE)))), _place: place }
+    }
+
+    fn received(&mut self, bytes: usize) {
+        self.awaited = self
+            .awaited
+            .take()
+            .filter(|(missing, _)| *missing > bytes)
+            .map(|(missing, end)| (missing - bytes, end));
+    }
+
+    fn is_late(&mut self, context: &mut task::Context<'_>) -> bool {
+        self.awaited.as_mut().is_some_and(|(_, end)| end.as_mut().poll(context).is_ready())
+    }
 }
 
 impl<S: Connected> Connected for Connection<S> {
@@ -240,7 +266,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         context: &mut task::Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Pending if self.is_late(context) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            polled => {
+                self.received(buffer.filled().len() - before);
+                polled
+            }
+        }
     }
 }
 
@@ -271,5 +304,36 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    fn connection(stream: tokio::io::DuplexStream) -> Connection<tokio::io::DuplexStream> {
+        let places = Arc::new(Semaphore::new(1));
+        Connection::new(stream, places.try_acquire_owned().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_does_not_greet_is_ended() {
+        for said in [0, GREETING - 1] {
+            let (mut client, server) = duplex(64);
+            client.write_all(&vec![b'P'; said]).await.unwrap();
+            let ended = connection(server).read_to_end(&mut Vec::new()).await;
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut, "{said} bytes");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_greeted_may_be_silent() {
+        let (mut client, server) = duplex(64);
+        let mut connection = connection(server);
+        client.write_all(&[b'P'; GREETING]).await.unwrap();
+        connection.read_exact(&mut [0; GREETING]).await.unwrap();
+        let silent = tokio::time::timeout(GREETING_DEADLINE * 10, connection.read_u8()).await;
+        assert!(silent.is_err(), "still open");
     }
 }
