@@ -187,7 +187,7 @@ impl SmdCache for Service {
 }
 
 fn parse_address(text: &str) -> Result<IpAddr, String> {
-    text.trim().parse().map_err(|_| {
+    text.trim().parse().map(|address: IpAddr| address.to_canonical()).map_err(|_| {
         let shown: String = text.chars().take(64).collect();
         format!("'{shown}' is not an address such as 172.16.0.1 or fd00:16::1")
     })

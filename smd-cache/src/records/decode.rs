@@ -278,7 +278,8 @@ impl Notes<'_> {
             self.note(Reason::EmptyAddress, "an address without text is skipped".to_owned());
             return None;
         }
-        match text.parse::<IpAddr>() {
+        // ::ffff:172.16.0.1 is an IPv4 address written so that IPv6 code can hold it (RFC 4291 §2.5.5.2).
+        match text.parse::<IpAddr>().map(|address| address.to_canonical()) {
             Ok(address) if is_usable(address) => {
                 Some(AddressRecord { address, network: self.text("Network", json.network) })
             }

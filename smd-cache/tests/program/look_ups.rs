@@ -21,7 +21,9 @@ async fn a_machine_is_found_by_each_of_its_keys_in_any_spelling() {
     for mac in ["020000000001", "0200.0000.0001", "02-00-00-00-00-01"] {
         assert_eq!(cache.mac(mac).await.interfaces, expected, "{mac}");
     }
-    assert_eq!(cache.address("10.0.0.1").await.interfaces, expected);
+    for address in ["10.0.0.1", "::ffff:10.0.0.1", "::FFFF:a00:1"] {
+        assert_eq!(cache.address(address).await.interfaces, expected, "{address}");
+    }
     for name in ["nid0001.cluster.local", "NID0001.Cluster.Local.", "x1000c0s1b0n0.cluster.local"] {
         assert_eq!(cache.name(name).await.interfaces, expected, "{name}");
     }

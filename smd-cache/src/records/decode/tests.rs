@@ -138,6 +138,8 @@ fn an_address_that_cannot_be_used_is_skipped_and_the_others_stay() {
         ("null", Some("bad_address")),
         (r#"{"IPAddress":"172.16.0.1"}"#, None),
         (r#"{"IPAddress":"172.16.0.1","Network":"again"}"#, None),
+        (r#"{"IPAddress":"::ffff:172.16.0.1"}"#, None),
+        (r#"{"IPAddress":"::ffff:127.0.0.1"}"#, Some("bad_address")),
     ] {
         let good = r#"{"IPAddress":"172.16.0.1"},{"IPAddress":" FD00:0016:0:0::0005 ","Network":"HSN"}"#;
         let record = one(&format!(r#""IPAddresses":[{good},{bad}]"#));
