@@ -22,7 +22,11 @@ use crate::{
 use ::config::Config;
 use believed::{Believed, Fetched};
 use proto::v1;
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -104,6 +108,7 @@ impl Owner {
     ) -> anyhow::Result<Owner> {
         let client = Client::new(&settings.smd)?;
         let believed = Believed::new(settings.naming.clone());
+        state.configure(&settings.naming);
         Ok(Owner { settings, client, state, metrics, asks, reload, believed, failures: 0 })
     }
 
@@ -243,28 +248,27 @@ impl Owner {
         }
     }
 
-    /// Runs on a thread that may block. A panic there costs what was believed, not the process: the picture that is
-    /// published stays, and the next read starts afresh from it.
+    /// Runs on a thread that may block. A panic there costs the process nothing: the picture that is published and the
+    /// records stay, so that no machine is taken for removed, and the next read is decoded whatever its body is.
     async fn off_reactor<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Believed) -> Result<T, Failed> + Send + 'static,
     ) -> Result<T, Failed> {
-        let afresh = self.believed.afresh();
+        let afresh = Believed::new(self.believed.naming.clone());
         let mut believed = std::mem::replace(&mut self.believed, afresh);
         let done = tokio::task::spawn_blocking(move || {
-            let outcome = work(&mut believed);
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut believed)));
             (believed, outcome)
         });
-        match done.await {
-            Ok((believed, outcome)) => {
-                self.believed = believed;
-                outcome
-            }
-            Err(panic) => {
-                tracing::error!(%panic, "building the snapshot failed: this is a bug, please report it");
-                Err(Failed(Source::Interfaces, ReadError::Bug(panic.to_string())))
-            }
-        }
+        let (believed, outcome) = done.await.map_err(|error| bug(error.to_string()))?;
+        self.believed = believed;
+        outcome.unwrap_or_else(|panic| {
+            self.believed.doubt();
+            let said = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            tracing::error!(said, "building the snapshot failed: this is a bug, please report it");
+            Err(bug(said))
+        })
     }
 
     fn note(&self, source: Source, took: Duration, outcome: Result<(), &ReadError>) {
@@ -282,7 +286,14 @@ impl Owner {
     fn log_failure(&self, source: Source, in_a_row: u64, error: &ReadError) {
         if in_a_row.is_power_of_two() {
             let (source, smd) = (source.label(), self.client.host());
-            tracing::warn!(source, in_a_row, smd, %error, "SMD cannot be read; what is known goes on being served");
+            match self.believed.snapshot {
+                Some(_) => {
+                    tracing::warn!(source, in_a_row, smd, %error, "SMD cannot be read; what is known goes on being served");
+                }
+                None => {
+                    tracing::warn!(source, in_a_row, smd, %error, "SMD cannot be read: nothing is known yet")
+                }
+            }
         } else {
             tracing::debug!(source = source.label(), %error, "SMD cannot be read");
         }
@@ -330,6 +341,7 @@ impl Owner {
         match Client::new(&settings.smd) {
             Ok(client) => {
                 self.client = client;
+                self.state.configure(&settings.naming);
                 self.believed.rename(settings.naming.clone());
                 self.settings = settings;
             }
@@ -338,6 +350,10 @@ impl Owner {
             }
         }
     }
+}
+
+fn bug(said: String) -> Failed {
+    Failed(Source::Interfaces, ReadError::Bug(said))
 }
 
 /// Which source failed, and why.

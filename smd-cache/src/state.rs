@@ -1,6 +1,7 @@
 //! What is known at this moment and how good it is: written by `refresh` alone, read by everyone without waiting.
 
 use crate::{
+    naming::{Naming, Zone},
     records::{Problem, Read},
     smd::{ReadError, Source},
     snapshot::{Snapshot, contract::timestamp},
@@ -31,6 +32,7 @@ pub struct State {
     pub history: History,
     /// Who watches.
     pub clients: Clients,
+    configured: ArcSwap<(String, Vec<v1::Zone>)>,
     view: ArcSwap<View>,
     published: watch::Sender<()>,
     reads_begun: AtomicU64,
@@ -86,12 +88,25 @@ impl State {
             stale_after,
             history: History::default(),
             clients: Clients::default(),
+            configured: ArcSwap::default(),
             view: ArcSwap::default(),
             published: watch::Sender::new(()),
             reads_begun: AtomicU64::new(0),
             sources: Mutex::default(),
             remarks: Mutex::default(),
         }
+    }
+
+    /// Says which domain and zones there will be, before there is a picture.
+    pub fn configure(&self, naming: &Naming) {
+        let domain = naming.domain().map(ToString::to_string).unwrap_or_default();
+        let zone = |zone: &Zone| v1::Zone { name: zone.name.to_string(), serial: 0 };
+        self.configured.store(Arc::new((domain, naming.zones().iter().map(zone).collect())));
+    }
+
+    /// Domain and zones of the configuration.
+    pub fn configured(&self) -> (String, Vec<v1::Zone>) {
+        (**self.configured.load()).clone()
     }
 
     /// The picture as it is now.

@@ -129,14 +129,14 @@ impl Session {
         let view = state.view();
         let synced = self.is_synced(state, &view);
         let (domain, zones) = match &view.snapshot {
-            Some(snapshot) => (snapshot.domain().map(ToString::to_string), zones(snapshot)),
-            None => (None, Vec::new()),
+            Some(snapshot) => (domain(snapshot), zones(snapshot)),
+            None => state.configured(),
         };
         self.phase = Phase::Waiting { greeted: view.generation() };
         let resumed = synced && self.start(state, &view, view.generation());
         Step::Send(Event::Hello(v1::Hello {
             freshness: Some(state.freshness(&view)),
-            domain: domain.unwrap_or_default(),
+            domain,
             zones,
             synced,
             resumed,
@@ -149,7 +149,8 @@ impl Session {
             return Step::Wait;
         }
         let resumed = self.start(state, &view, greeted);
-        Step::Send(Event::Synced(v1::Synced { freshness: Some(state.freshness(&view)), resumed }))
+        let domain = view.snapshot.as_deref().map(domain);
+        Step::Send(Event::Synced(v1::Synced { freshness: Some(state.freshness(&view)), resumed, domain }))
     }
 
     /// Whether this server may replace what the client holds: no client goes back in time.
@@ -212,7 +213,11 @@ impl Sending {
         Sending {
             components: snapshot.components().cloned().collect::<Vec<_>>().into_iter(),
             interfaces: snapshot.interfaces().cloned().collect::<Vec<_>>().into_iter(),
-            complete: v1::Complete { freshness: Some(freshness), zones: zones(snapshot) },
+            complete: v1::Complete {
+                freshness: Some(freshness),
+                zones: zones(snapshot),
+                domain: Some(domain(snapshot)),
+            },
         }
     }
 
@@ -226,6 +231,11 @@ impl Sending {
             false => Event::Put(v1::Put { interfaces, components }),
         }
     }
+}
+
+/// As the contract has it: empty when there is none.
+fn domain(snapshot: &Snapshot) -> String {
+    snapshot.domain().map(ToString::to_string).unwrap_or_default()
 }
 
 fn zones(snapshot: &Snapshot) -> Vec<v1::Zone> {

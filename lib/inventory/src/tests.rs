@@ -48,7 +48,7 @@ async fn greet(watch: &Watching, inventory: &Inventory) {
             components: vec![component(ID, &[NAME])],
         }))
         .await;
-    watch.send(Event::Complete(v1::Complete { freshness: Some(fresh("a", 5)), zones: vec![] })).await;
+    watch.send(Event::Complete(v1::Complete { freshness: Some(fresh("a", 5)), ..Default::default() })).await;
     eventually("the snapshot is complete", || inventory.health().complete && !inventory.health().stale).await;
 }
 

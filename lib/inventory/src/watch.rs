@@ -141,10 +141,11 @@ impl Session {
     fn synced(&mut self, synced: v1::Synced) -> Effect {
         let freshness = synced.freshness.unwrap_or_default();
         self.server_stale = freshness.stale;
-        match &self.phase {
-            Phase::Waiting(_) => self.start(freshness, synced.resumed),
-            _ => Effect::default(),
+        let Phase::Waiting(hello) = &mut self.phase else { return Effect::default() };
+        if let Some(domain) = synced.domain {
+            hello.domain = domain;
         }
+        self.start(freshness, synced.resumed)
     }
 
     /// This server may replace what is held, and begins to, or continues it.
@@ -206,6 +207,9 @@ impl Session {
         let freshness = complete.freshness.unwrap_or_default();
         self.server_stale = freshness.stale;
         self.replica = *next;
+        if let Some(domain) = &complete.domain {
+            self.replica.set_domain(domain);
+        }
         self.replica.set_zones(complete.zones);
         self.replica.set_freshness(freshness.clone());
         self.replica.set_complete();
@@ -219,6 +223,9 @@ impl Session {
             return self.ask_anew(Loss::Gap);
         }
         self.server_stale = freshness.stale;
+        if let Some(domain) = &change.domain {
+            self.replica.set_domain(domain);
+        }
         let touched = Touched::by(&change);
         if self.wants_snapshot {
             self.replica.apply(Patch {

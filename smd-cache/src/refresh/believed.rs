@@ -49,17 +49,19 @@ impl Believed {
         }
     }
 
-    /// What is left when everything but the picture is lost.
-    pub fn afresh(&self) -> Believed {
-        Believed { snapshot: self.snapshot.clone(), ..Believed::new(self.naming.clone()) }
-    }
-
-    /// Other rules, for the next picture. They may want groups, or no longer.
-    pub fn rename(&mut self, naming: Naming) {
-        self.naming = naming;
-        self.groups = None;
+    /// Work on it was broken off: the next bodies are decoded whatever they are.
+    pub fn doubt(&mut self) {
+        self.interfaces_hash = None;
         self.components_hash = None;
         self.repeats = 0;
+    }
+
+    /// Other rules, for the next picture. Groups that were read stay: they may not be to be had again for a while.
+    pub fn rename(&mut self, naming: Naming) {
+        if self.naming != naming {
+            self.naming = naming;
+            self.repeats = 0;
+        }
     }
 
     /// The last picture is still the right one.

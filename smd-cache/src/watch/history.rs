@@ -35,6 +35,7 @@ pub struct Published {
     /// The one it leads to.
     pub generation: u64,
     change: Change,
+    domain: String,
     zones: Vec<v1::Zone>,
     freshness: v1::Freshness,
 }
@@ -54,7 +55,8 @@ impl History {
     /// The change that leads to `snapshot` from the generation before.
     pub fn push(&self, change: Change, snapshot: &Snapshot, freshness: v1::Freshness) {
         let zones = snapshot.zones().iter().map(v1::Zone::from).collect();
-        let published = Published { generation: snapshot.generation(), change, zones, freshness };
+        let domain = super::domain(snapshot);
+        let published = Published { generation: snapshot.generation(), change, domain, zones, freshness };
         let mut kept = self.kept();
         if kept.generation + 1 != published.generation || published.records() > MAX_CHANGE {
             *kept = Kept::default();
@@ -109,6 +111,7 @@ impl Published {
     /// As the contract has it.
     pub fn message(&self) -> v1::Change {
         v1::Change {
+            domain: Some(self.domain.clone()),
             freshness: Some(self.freshness.clone()),
             put_interfaces: self.change.put_interfaces.iter().map(|item| (&**item).into()).collect(),
             removed_macs: self.change.removed_macs.iter().map(ToString::to_string).collect(),

@@ -123,7 +123,10 @@ async fn a_watcher_that_comes_before_the_first_read_is_told_when_it_succeeds() {
     smd.answer(INTERFACES, Answer::Hang);
     let mut cache = Cache::of(&smd).await;
     let mut watcher = Watcher::begin(&mut cache, request(None)).await;
-    assert_eq!(watcher.lines(1).await, "Hello 0 synced=false resumed=false domain= zones=");
+    assert_eq!(
+        watcher.lines(1).await,
+        "Hello 0 synced=false resumed=false domain=cluster.local zones=cluster.local"
+    );
     drop(cache);
 
     // A server that begins with a refused read instead of a hanging one.

@@ -111,7 +111,7 @@ fn hello(instance: &str, generation: u64, synced: bool, resumed: bool) -> Event 
 }
 
 fn synced(instance: &str, generation: u64, resumed: bool) -> Event {
-    Event::Synced(v1::Synced { freshness: Some(fresh(instance, generation)), resumed })
+    Event::Synced(v1::Synced { freshness: Some(fresh(instance, generation)), resumed, domain: None })
 }
 
 fn put(last: &[u8]) -> Event {
@@ -123,7 +123,7 @@ fn node(last: u8) -> v1::Interface {
 }
 
 fn complete(instance: &str, generation: u64) -> Event {
-    Event::Complete(v1::Complete { freshness: Some(fresh(instance, generation)), zones: vec![] })
+    Event::Complete(v1::Complete { freshness: Some(fresh(instance, generation)), ..Default::default() })
 }
 
 fn change(instance: &str, generation: u64, put: &[u8], removed: &[u8]) -> Event {
@@ -331,4 +331,26 @@ fn without_a_replica_changes_are_followed_from_the_greeting_on() {
     for generation in 6..=8 {
         assert_eq!(play.event(change("a", generation, &[1], &[])).restart, None, "{}", play.transcript);
     }
+}
+
+#[test]
+fn the_domain_is_the_one_said_last() {
+    let mut session = Session::new(Replica::default(), true);
+    let mut domain_after =
+        |event| session.event(event).publish.and_then(|replica| replica.domain().map(ToString::to_string));
+    let named = |domain: &str| Some(domain.to_string());
+    assert_eq!(domain_after(hello("a", 0, false, false)), named("cluster.local"));
+    let Event::Synced(message) = synced("a", 1, false) else { unreachable!() };
+    domain_after(Event::Synced(v1::Synced { domain: named("second.local"), ..message }));
+    let Event::Complete(message) = complete("a", 1) else { unreachable!() };
+    assert_eq!(domain_after(Event::Complete(message)), named("second.local"), "left out: as before");
+    let Event::Change(message) = change("a", 2, &[1], &[]) else { unreachable!() };
+    assert_eq!(domain_after(Event::Change(message)), named("second.local"), "left out: as before");
+    let Event::Change(message) = change("a", 3, &[2], &[]) else { unreachable!() };
+    assert_eq!(
+        domain_after(Event::Change(v1::Change { domain: named("third.local"), ..message })),
+        named("third.local")
+    );
+    let Event::Change(message) = change("a", 4, &[3], &[]) else { unreachable!() };
+    assert_eq!(domain_after(Event::Change(v1::Change { domain: named(""), ..message })), None);
 }
