@@ -82,7 +82,7 @@ enum Phase {
     Waiting {
         greeted: u64,
     },
-    Sending(Sending),
+    Sending(Box<Sending>),
     /// Has everything up to this generation.
     Following(u64),
 }
@@ -169,7 +169,9 @@ impl Session {
         let continued = self.continued(state, snapshot);
         self.phase = match continued {
             Some(generation) => Phase::Following(generation),
-            None if self.wants_snapshot => Phase::Sending(Sending::new(snapshot, state.freshness(view))),
+            None if self.wants_snapshot => {
+                Phase::Sending(Box::new(Sending::new(snapshot, state.freshness(view))))
+            }
             None if greeted > 0 => Phase::Following(greeted),
             None => Phase::Following(snapshot.generation()),
         };
