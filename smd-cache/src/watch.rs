@@ -149,8 +149,12 @@ impl Session {
             return Step::Wait;
         }
         let resumed = self.start(state, &view, greeted);
-        let domain = view.snapshot.as_deref().map(domain);
-        Step::Send(Event::Synced(v1::Synced { freshness: Some(state.freshness(&view)), resumed, domain }))
+        Step::Send(Event::Synced(v1::Synced {
+            freshness: Some(state.freshness(&view)),
+            resumed,
+            domain: view.snapshot.as_deref().map(domain),
+            zones: view.snapshot.as_deref().map(zones).unwrap_or_default(),
+        }))
     }
 
     /// Whether this server may replace what the client holds: no client goes back in time.

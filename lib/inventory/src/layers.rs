@@ -180,7 +180,13 @@ impl Layers {
         self.metrics.lost(loss);
         let mut trouble = self.trouble();
         match trouble.as_str() == text {
-            false => tracing::warn!(reason = loss.label(), "{text}; what is held goes on being served"),
+            false => {
+                let held = match self.replica.load().is_complete() {
+                    true => "what is held goes on being served",
+                    false => "nothing is held yet",
+                };
+                tracing::warn!(reason = loss.label(), "{text}; {held}");
+            }
             true => tracing::debug!(reason = loss.label(), "still: {text}"),
         }
         *trouble = text;
@@ -204,19 +210,28 @@ impl Layers {
             connected: link.connected,
             stale,
             generation: freshness.generation,
-            reason: self.reason(&link, age(freshness.whole_read_at)),
+            reason: self.reason(&link, &replica),
         }
     }
 
-    fn reason(&self, link: &Link, age: String) -> String {
+    fn reason(&self, link: &Link, replica: &Replica) -> String {
+        let whole_read_at = replica.freshness().whole_read_at;
         let trouble = self.trouble();
         match link {
             Link { connected: false, .. } if trouble.is_empty() => "smd-cache is out of reach".into(),
             Link { connected: false, .. } => trouble.clone(),
+            Link { following: false, .. } if whole_read_at.is_none() => {
+                "smd-cache has not read SMD yet".into()
+            }
+            Link { following: false, .. } if !replica.is_complete() => {
+                "smd-cache's snapshot has not arrived yet".into()
+            }
             Link { following: false, .. } => {
                 "smd-cache has not sent anything newer than what is held yet".into()
             }
-            Link { server_stale: true, .. } => format!("smd-cache's last whole read of SMD was {age}"),
+            Link { server_stale: true, .. } => {
+                format!("smd-cache's last whole read of SMD was {}", age(whole_read_at))
+            }
             _ => String::new(),
         }
     }

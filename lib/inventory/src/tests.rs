@@ -408,3 +408,22 @@ fn names_as_text_are_answered_like_keys_and_every_answer_is_counted() {
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     assert!(text.contains("inventory_lookups_total{layer=\"replica\"} 3"), "{text}");
 }
+
+#[tokio::test]
+async fn not_ready_says_what_is_missing() {
+    let mut server = Server::start();
+    let (inventory, _) = start(tcp(&server), true);
+    let watch = server.next_watch().await;
+    let hello = v1::Hello { freshness: Some(v1::Freshness::default()), ..Default::default() };
+    watch.send(Event::Hello(hello)).await;
+    eventually("it is greeted", || inventory.health().connected).await;
+    assert_eq!(inventory.health().reason, "smd-cache has not read SMD yet");
+    watch.send(Event::Synced(v1::Synced { freshness: Some(fresh("a", 5)), ..Default::default() })).await;
+    eventually("the reason follows", || {
+        inventory.health().reason == "smd-cache's snapshot has not arrived yet"
+    })
+    .await;
+    watch.send(Event::Complete(v1::Complete { freshness: Some(fresh("a", 5)), ..Default::default() })).await;
+    eventually("it has arrived", || inventory.health().complete && inventory.health().reason.is_empty())
+        .await;
+}

@@ -145,6 +145,9 @@ impl Session {
         if let Some(domain) = synced.domain {
             hello.domain = domain;
         }
+        if !synced.zones.is_empty() {
+            hello.zones = synced.zones;
+        }
         self.start(freshness, synced.resumed)
     }
 
@@ -161,12 +164,17 @@ impl Session {
             next.set_domain(&hello.domain);
             let position = at(&freshness);
             self.phase = Phase::Receiving(Box::new(next));
+            if !self.replica.is_complete() {
+                self.replica.set_freshness(freshness);
+            }
             return Effect { forget: Forget::AskAgain, position: Some(position), ..self.publish(false) };
         }
         // What was asked for since the greeting is of that generation or a later one, and is followed from there.
         let greeted = hello.freshness.map_or(0, |greeted| greeted.generation);
         let generation = if greeted > 0 { greeted } else { freshness.generation };
         let held = v1::Freshness { generation, ..freshness };
+        self.replica.set_domain(&hello.domain);
+        self.replica.set_zones(hello.zones);
         self.replica.set_freshness(held.clone());
         self.hold(held, Forget::AskAgain, true)
     }

@@ -111,7 +111,7 @@ fn hello(instance: &str, generation: u64, synced: bool, resumed: bool) -> Event 
 }
 
 fn synced(instance: &str, generation: u64, resumed: bool) -> Event {
-    Event::Synced(v1::Synced { freshness: Some(fresh(instance, generation)), resumed, domain: None })
+    Event::Synced(v1::Synced { freshness: Some(fresh(instance, generation)), resumed, ..Default::default() })
 }
 
 fn put(last: &[u8]) -> Event {
@@ -353,4 +353,21 @@ fn the_domain_is_the_one_said_last() {
     );
     let Event::Change(message) = change("a", 4, &[3], &[]) else { unreachable!() };
     assert_eq!(domain_after(Event::Change(v1::Change { domain: named(""), ..message })), None);
+}
+
+#[test]
+fn what_is_continued_after_the_first_read_has_the_serials_of_then() {
+    for wants_snapshot in [true, false] {
+        let mut play = Play::holding(replica_of(5, vec![node(1)], vec![]), wants_snapshot);
+        let Event::Hello(greeting) = hello("b", 0, false, false) else { unreachable!() };
+        let zone = |serial| v1::Zone { name: "cluster.local".into(), serial };
+        play.event(Event::Hello(v1::Hello { zones: vec![zone(0)], ..greeting }));
+        let twin = v1::Freshness { digest: fresh("a", 5).digest, ..fresh("b", 1) };
+        let (freshness, zones) = (Some(twin), vec![zone(7)]);
+        let domain = Some("second.local".into());
+        play.event(Event::Synced(v1::Synced { freshness, resumed: wants_snapshot, domain, zones }));
+        let serials: Vec<_> = play.published.zones().iter().map(|(_, serial)| *serial).collect();
+        assert_eq!(serials, [7], "{}", play.transcript);
+        assert_eq!(play.published.domain().unwrap().as_str(), "second.local", "{}", play.transcript);
+    }
 }
