@@ -203,4 +203,12 @@ mod tests {
             assert!(text.lines().any(|held| held == line), "{line} is missing in\n{text}");
         }
     }
+
+    #[test]
+    fn the_readme_lists_every_metric_and_no_other() {
+        let rows = include_str!("../README.md").lines().filter_map(|line| line.strip_prefix("| `"));
+        let described: Vec<_> = rows.filter_map(|row| row.split(['`', '{']).next()).collect();
+        let listed: Vec<_> = METRICS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(described, listed);
+    }
 }
