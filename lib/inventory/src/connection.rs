@@ -20,8 +20,9 @@ pub(crate) const SILENCE_LIMIT: Duration = Duration::from_secs(6);
 /// Name resolution, TCP and the first HTTP/2 frames. Resolvers wait 5 s by default; a daemon should be trying again by then.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
-/// The wait after the first failure, before jitter: long enough not to hammer, short enough not to be noticed.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The wait after the first failure, before jitter; doubled with each further one. A smd-cache that is started together with
+/// its daemons listens within a few of these. A guess.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// The longest wait, so that a smd-cache that is back is found within seconds.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -64,9 +65,8 @@ impl Watcher {
             if following {
                 wait = FIRST_WAIT;
             }
-            // Half of it is jitter: daemons that lost the same smd-cache do not come back all at once.
-            sleep(wait / 2 + wait.mul_f64(fastrand::f64() / 2.0)).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
+            sleep(jittered(wait)).await;
+            wait = next_wait(wait);
         }
     }
 
@@ -139,6 +139,15 @@ impl Watcher {
         self.layers.take(effect, self.session.link());
         restart
     }
+}
+
+/// Between half and all of it: daemons that lost the same smd-cache do not come back all at once.
+fn jittered(wait: Duration) -> Duration {
+    wait / 2 + wait.mul_f64(fastrand::f64() / 2.0)
+}
+
+fn next_wait(wait: Duration) -> Duration {
+    (wait * 2).min(LONGEST_WAIT)
 }
 
 async fn connect(endpoint: &Named<'_>) -> Result<Client, transport::Error> {

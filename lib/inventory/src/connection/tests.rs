@@ -102,3 +102,17 @@ fn a_fixed_inventory_is_well() {
     assert!(health.complete && health.connected && !health.stale && health.reason.is_empty(), "{health:?}");
     assert!(!Inventory::fixed(Replica::default()).health().complete);
 }
+
+#[test]
+fn a_smd_cache_that_is_not_there_yet_is_looked_for_soon_and_then_less_and_less_often() {
+    let waits: Vec<_> =
+        std::iter::successors(Some(FIRST_WAIT), |wait| Some(next_wait(*wait))).take(8).collect();
+    assert_eq!(
+        waits.iter().map(Duration::as_millis).collect::<Vec<_>>(),
+        [50, 100, 200, 400, 800, 1600, 2000, 2000]
+    );
+    for wait in waits {
+        let jittered = jittered(wait);
+        assert!(jittered >= wait / 2 && jittered <= wait, "{wait:?}: {jittered:?}");
+    }
+}
