@@ -4,6 +4,7 @@
 
 mod fake_smd;
 mod look_ups;
+mod overload;
 mod program;
 mod reading;
 mod watching;
@@ -28,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Cache {
     grpc: SmdCacheClient<Channel>,
     channel: Channel,
+    listens: SocketAddr,
     socket: PathBuf,
     admin: SocketAddr,
     state: Arc<State>,
@@ -59,13 +61,27 @@ impl Cache {
         let ended = tokio::spawn(program.run());
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let grpc = SmdCacheClient::new(channel.clone());
-        Cache { grpc, channel, socket, admin, state, shutdown, ended, _directory: directory }
+        Cache {
+            grpc,
+            channel,
+            listens: address,
+            socket,
+            admin,
+            state,
+            shutdown,
+            ended,
+            _directory: directory,
+        }
     }
 
     /// Waits for the first picture.
     async fn ready(self) -> Cache {
         eventually("ready", async || self.state.view().snapshot.is_some()).await;
         self
+    }
+
+    async fn another_connection(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.listens)).unwrap().connect().await.unwrap()
     }
 
     async fn mac(&mut self, mac: &str) -> v1::LookupReply {
