@@ -1,8 +1,8 @@
 //! The one owner of what is believed: reads SMD, builds, publishes.
 //!
 //! ```text
-//!   every `refresh` ─┐   interfaces ▶ components ▶ groups ▶ components that were missing ▶ build ▶ publish
-//!   Refresh rpc ─────┼─▶    │             │                                                          │
+//!   every `refresh` ─┐   interfaces ▶ groups ▶ components ▶ components that were missing ▶ build ▶ publish
+//!   Refresh rpc ─────┼─▶    │                      │                                                          │
 //!   new settings ────┘      └── failed ───┴──▶ the old picture stays, again soon, later and later      └▶ next
 //! ```
 //! Decoding and building happen off the reactor, so that no look-up waits for them.
@@ -14,13 +14,13 @@ mod tests;
 use crate::{
     config::Settings,
     metrics::Metrics,
-    records::{Problem, Reason},
-    smd::{self, Client, Groups, ReadError, Source},
+    records::{BadBody, Problem, Read, Reason},
+    smd::{self, Body, Client, Groups, ReadError, Source},
     snapshot::Snapshot,
-    state::{State, View},
+    state::{Moment, State, View},
 };
 use ::config::Config;
-use believed::{Believed, Fetched};
+use believed::{Believed, Fetched, News};
 use proto::v1;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -169,15 +169,16 @@ impl Owner {
 
     /// One whole read. After a failure everything is as it was.
     async fn read_whole(&mut self) -> Result<(), Failed> {
-        let interfaces = self.fetch(Source::Interfaces).await?;
-        let components = self.fetch(Source::Components).await?;
+        let (whole, interfaces) = self.read(Source::Interfaces, Believed::decode_interfaces).await?;
         // Without groups everything else goes on.
-        let groups = if self.settings.groups { self.fetch_groups().await } else { None };
-        let whole = interfaces.moment;
-        let took = [(Source::Interfaces, interfaces.took), (Source::Components, components.took)];
+        if self.settings.groups
+            && let Some((hash, groups)) = self.fetch_groups().await
+        {
+            self.believed.learn_groups(hash, groups);
+        }
+        let (_, components) = self.read(Source::Components, Believed::decode_components).await?;
         let started = Instant::now();
-        let learnt = self.off_reactor(move |believed| believed.learn(interfaces, components, groups)).await;
-        self.note_learnt(took, learnt)?;
+        self.off_reactor(move |believed| Ok(believed.learn(interfaces, components))).await?;
         self.ask_for_missing().await;
         let (snapshot, problems) = match self.believed.is_settled() {
             true => self.as_it_was(),
@@ -194,6 +195,21 @@ impl Owner {
         let view = self.state.view();
         let snapshot = view.snapshot.clone().expect("settled means built, and what is built is published");
         (snapshot, view.problems.clone())
+    }
+
+    /// Fetches a source whole and decodes it, so that no two bodies are held at a time. Nothing is believed yet.
+    async fn read<R: Send + 'static>(
+        &mut self,
+        source: Source,
+        decode: fn(&Believed, Read, &Body) -> Result<News<R>, BadBody>,
+    ) -> Result<(Moment, News<R>), Failed> {
+        let Fetched { moment, took, body } = self.fetch(source).await?;
+        let decoding = self.off_reactor(move |believed| {
+            decode(believed, moment.read, &body).map_err(|error| Failed(source, ReadError::Malformed(error)))
+        });
+        let news = decoding.await;
+        self.note(source, took, news.as_ref().map(|_| ()).map_err(|Failed(_, error)| error));
+        Ok((moment, news?))
     }
 
     /// A failure is noted at once; a success only when the body turned out to be of use.
@@ -215,16 +231,6 @@ impl Owner {
         let groups = smd::decode_groups(&body);
         self.note(Source::Groups, took, groups.as_ref().map(|_| ()));
         Some((body.hash, groups.ok()?))
-    }
-
-    fn note_learnt(&self, took: [(Source, Duration); 2], learnt: Result<(), Failed>) -> Result<(), Failed> {
-        for (source, took) in took {
-            match &learnt {
-                Err(Failed(failed, error)) if *failed == source => self.note(source, took, Err(error)),
-                _ => self.note(source, took, Ok(())),
-            }
-        }
-        learnt
     }
 
     /// SMD often has an interface before its component.
@@ -343,6 +349,9 @@ impl Owner {
                 self.client = client;
                 self.state.configure(&settings.naming);
                 self.believed.rename(settings.naming.clone());
+                if !settings.groups {
+                    self.believed.forget_groups();
+                }
                 self.settings = settings;
             }
             Err(error) => {

@@ -275,6 +275,16 @@ proptest! {
     }
 
     #[test]
+    fn from_the_same_records_and_rules_comes_the_same_again(before in world(), world in world()) {
+        let (holders, _) = snapshot(&plainly(&before), None);
+        let records = plainly(&world);
+        let (first, _) = snapshot(&records, Some(&holders));
+        let (second, _) = snapshot(&records, Some(&first));
+        assert_same(&second, &first);
+        prop_assert_eq!(second.generation(), first.generation());
+    }
+
+    #[test]
     fn every_snapshot_keeps_its_promises(before in world(), world in world()) {
         let (holders, _) = snapshot(&plainly(&before), None);
         let (snapshot, problems) = snapshot(&plainly(&world), Some(&holders));

@@ -35,6 +35,7 @@ fn durations_are_gos() {
 #[test]
 fn staleness_follows_the_refresh_unless_told_otherwise() {
     assert_eq!(good("").smd_cache.stale_after.as_secs(), 30);
+    assert_eq!(good("smd_cache: {refresh: 1s}").smd_cache.stale_after.as_secs(), 30);
     assert_eq!(good("smd_cache: {refresh: 30s}").smd_cache.stale_after.as_secs(), 90);
     assert_eq!(good("smd_cache: {refresh: 30s, stale_after: 40s}").smd_cache.stale_after.as_secs(), 40);
 }

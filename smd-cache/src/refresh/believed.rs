@@ -3,7 +3,10 @@
 use super::Failed;
 use crate::{
     naming::Naming,
-    records::{ComponentRecord, Decoded, Problem, Read, Records, decode_components, decode_interfaces},
+    records::{
+        BadBody, ComponentRecord, Decoded, InterfaceRecord, Problem, Read, Records, decode_components,
+        decode_interfaces,
+    },
     smd::{Body, Groups, ReadError, Source},
     snapshot::{self, Snapshot},
     state::Moment,
@@ -12,15 +15,19 @@ use jiff::Timestamp;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use values::Xname;
 
-/// Whole reads with the same bodies after which nothing can change any more: the second one removes what was missing in
-/// the first, the third shows that it was the last.
-const SETTLED: u32 = 3;
-
 /// An answer of SMD.
 pub struct Fetched {
     pub moment: Moment,
     pub took: Duration,
     pub body: Body,
+}
+
+/// What a whole read of one kind brings.
+pub struct News<R> {
+    read: Read,
+    hash: u128,
+    /// `None`: the body is the last one's.
+    decoded: Option<Decoded<R>>,
 }
 
 /// Everything of the owner's that is not I/O.
@@ -32,8 +39,8 @@ pub struct Believed {
     /// Hashes of the bodies of the last whole read that was believed.
     interfaces_hash: Option<u128>,
     components_hash: Option<u128>,
-    /// Whole reads in a row that brought nothing new.
-    repeats: u32,
+    /// Revision of the records that the snapshot was built from, by these rules.
+    built: Option<u64>,
 }
 
 impl Believed {
@@ -45,7 +52,7 @@ impl Believed {
             groups: None,
             interfaces_hash: None,
             components_hash: None,
-            repeats: 0,
+            built: None,
         }
     }
 
@@ -53,62 +60,74 @@ impl Believed {
     pub fn doubt(&mut self) {
         self.interfaces_hash = None;
         self.components_hash = None;
-        self.repeats = 0;
+        self.built = None;
     }
 
     /// Other rules, for the next picture. Groups that were read stay: they may not be to be had again for a while.
     pub fn rename(&mut self, naming: Naming) {
         if self.naming != naming {
             self.naming = naming;
-            self.repeats = 0;
+            self.built = None;
         }
     }
 
     /// The last picture is still the right one.
     pub fn is_settled(&self) -> bool {
-        self.repeats >= SETTLED && self.snapshot.is_some()
+        self.built == Some(self.records.revision())
     }
 
     pub fn has_groups(&self) -> bool {
         self.groups.is_some()
     }
 
-    /// Takes a whole read in: all of it, or, when a body is of no use, nothing. Bodies equal to the last are not decoded.
-    pub fn learn(
-        &mut self,
-        Fetched { moment: interfaces_at, body: interfaces, .. }: Fetched,
-        Fetched { moment: components_at, body: components, .. }: Fetched,
-        groups: Option<(u128, Groups)>,
-    ) -> Result<(), Failed> {
-        let bad = |source| move |error| Failed(source, ReadError::Malformed(error));
-        let other_groups =
-            groups.is_some() && groups.as_ref().map(|new| new.0) != self.groups.as_ref().map(|old| old.0);
-        let same_components = self.components_hash == Some(components.hash) && !other_groups;
-        let same_interfaces = self.interfaces_hash == Some(interfaces.hash);
-        // What can fail comes first.
-        let decode_components = || decode_components(&components.bytes).map_err(bad(Source::Components));
-        let decode_interfaces = || decode_interfaces(&interfaces.bytes).map_err(bad(Source::Interfaces));
-        let new_components = (!same_components).then(decode_components).transpose()?;
-        let new_interfaces = (!same_interfaces).then(decode_interfaces).transpose()?;
-        self.repeats = if same_interfaces && same_components { self.repeats + 1 } else { 0 };
-        if other_groups {
-            self.groups = groups;
-        }
+    /// Looks at a body without believing it yet; one that equals the last is not decoded.
+    pub fn decode_interfaces(&self, read: Read, body: &Body) -> Result<News<InterfaceRecord>, BadBody> {
+        let new = self.interfaces_hash != Some(body.hash);
+        let decoded = new.then(|| decode_interfaces(&body.bytes)).transpose()?;
+        Ok(News { read, hash: body.hash, decoded })
+    }
 
-        let repeated = new_interfaces.is_none() && self.records.repeat_whole_interfaces(interfaces_at.read);
-        if !repeated {
-            let decoded = new_interfaces.map_or_else(decode_interfaces, Ok)?;
-            self.records.apply_whole_interfaces(interfaces_at.read, decoded);
+    /// Likewise; after [`Believed::learn_groups`], because groups are part of the records.
+    pub fn decode_components(&self, read: Read, body: &Body) -> Result<News<ComponentRecord>, BadBody> {
+        let new = self.components_hash != Some(body.hash);
+        let decoded = new.then(|| decode_components(&body.bytes)).transpose()?;
+        Ok(News { read, hash: body.hash, decoded })
+    }
+
+    /// Takes groups in, for the components that are decoded from here on.
+    pub fn learn_groups(&mut self, hash: u128, groups: Groups) {
+        if self.groups.as_ref().is_none_or(|(held, _)| *held != hash) {
+            self.groups = Some((hash, groups));
+            self.components_hash = None;
         }
-        let repeated = new_components.is_none() && self.records.repeat_whole_components(components_at.read);
-        if !repeated {
-            let mut decoded = new_components.map_or_else(decode_components, Ok)?;
-            self.add_groups(&mut decoded);
-            self.records.apply_whole_components(components_at.read, decoded);
+    }
+
+    /// No rule wants groups any more: components are decoded without.
+    pub fn forget_groups(&mut self) {
+        if self.groups.take().is_some() {
+            self.components_hash = None;
         }
-        self.interfaces_hash = Some(interfaces.hash);
-        self.components_hash = Some(components.hash);
-        Ok(())
+    }
+
+    /// Takes a whole read in.
+    pub fn learn(&mut self, interfaces: News<InterfaceRecord>, components: News<ComponentRecord>) {
+        let believed = match interfaces.decoded {
+            None => self.records.repeat_whole_interfaces(interfaces.read),
+            Some(decoded) => {
+                self.records.apply_whole_interfaces(interfaces.read, decoded);
+                true
+            }
+        };
+        self.interfaces_hash = believed.then_some(interfaces.hash);
+        let believed = match components.decoded {
+            None => self.records.repeat_whole_components(components.read),
+            Some(mut decoded) => {
+                self.add_groups(&mut decoded);
+                self.records.apply_whole_components(components.read, decoded);
+                true
+            }
+        };
+        self.components_hash = believed.then_some(components.hash);
     }
 
     /// Takes in components that were asked for by name. SMD ignores filters it does not know: an answer that holds more is
@@ -121,9 +140,8 @@ impl Believed {
         if let Some(other) = decoded.records.iter().find(|record| !asked.contains(&record.id)) {
             return Err(failed(ReadError::NotAsked(other.id.to_string())));
         }
-        if !decoded.records.is_empty() {
-            self.repeats = 0;
-        }
+        // The next whole body, were it the last one's, would not repeat what is held by then.
+        self.components_hash = None;
         self.add_groups(&mut decoded);
         self.records.apply_components(read, decoded);
         Ok(())
@@ -135,6 +153,7 @@ impl Believed {
             snapshot::build(&self.records, &self.naming, self.snapshot.as_deref(), Timestamp::now());
         let snapshot = Arc::new(snapshot);
         self.snapshot = Some(snapshot.clone());
+        self.built = Some(self.records.revision());
         (snapshot, Arc::new(problems))
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::snapshot::Bearer;
+use crate::{naming::Naming, snapshot::Bearer};
 use futures::FutureExt;
 use prometheus_client::registry::Registry;
 
@@ -26,11 +26,13 @@ fn retries_come_later_and_later_but_never_later_than_a_refresh() {
     }
 }
 
-fn fetched(sequence: u64, body: &str) -> Fetched {
-    let read = crate::records::Read { sequence, started_at: jiff::Timestamp::now() };
-    let moment = crate::state::Moment { read, begun: Instant::now() };
-    let body = smd::Body { bytes: body.to_owned().into(), hash: u128::from(fastrand::u64(..)) };
-    Fetched { moment, took: Duration::ZERO, body }
+/// A whole read taken in; bodies of the same hash are the same to it.
+fn learn(believed: &mut Believed, sequence: u64, bodies: [(&str, u128); 2]) {
+    let [interfaces, components] = bodies.map(|(text, hash)| Body { bytes: text.to_owned().into(), hash });
+    let read = |sequence| Read { sequence, started_at: jiff::Timestamp::now() };
+    let interfaces = believed.decode_interfaces(read(sequence), &interfaces).unwrap();
+    let components = believed.decode_components(read(sequence + 1), &components).unwrap();
+    believed.learn(interfaces, components);
 }
 
 const COMPONENTS: &str = r#"{"Components":[{"ID":"x1000c0s0b0n0","Type":"Node","NID":1}]}"#;
@@ -42,9 +44,8 @@ fn interfaces(held: bool) -> String {
 
 /// One whole read of a machine that is there or not; whether it is served afterwards.
 async fn read(owner: &mut Owner, sequence: u64, held: bool) -> bool {
-    let (some, others) = (fetched(sequence, &interfaces(held)), fetched(sequence + 1, COMPONENTS));
     let learnt = owner.off_reactor(move |believed| {
-        believed.learn(some, others, None)?;
+        learn(believed, sequence, [(&interfaces(held), held.into()), (COMPONENTS, 2)]);
         Ok(believed.build().0.interface("02:00:00:00:00:01".parse().expect("a MAC")).is_some())
     });
     learnt.await.unwrap()
@@ -70,7 +71,9 @@ fn groups_that_were_read_outlive_other_rules() {
     let mut believed = Believed::new(naming("rules: ['group:blue,hostname:blue{04d}']\ndomain: a"));
     let node = "x1000c0s0b0n0".parse().unwrap();
     let groups = Groups::from([(node, vec!["blue".to_owned()])]);
-    believed.learn(fetched(1, &interfaces(true)), fetched(2, COMPONENTS), Some((1, groups))).unwrap();
+    let bodies: [(&str, u128); 2] = [(&interfaces(true), 1), (COMPONENTS, 2)];
+    believed.learn_groups(1, groups);
+    learn(&mut believed, 1, bodies);
     let names = |believed: &mut Believed| {
         let snapshot = believed.build().0;
         ["blue0001.a", "red0001.a"]
@@ -79,8 +82,63 @@ fn groups_that_were_read_outlive_other_rules() {
     assert_eq!(names(&mut believed), [true, false]);
     believed.rename(naming("rules: ['group:blue,hostname:red{04d}']\ndomain: a"));
     assert!(!believed.is_settled());
-    believed.learn(fetched(3, &interfaces(true)), fetched(4, COMPONENTS), None).unwrap();
+    learn(&mut believed, 3, bodies);
     assert_eq!(names(&mut believed), [false, true]);
+    believed.forget_groups();
+    learn(&mut believed, 5, bodies);
+    assert_eq!(names(&mut believed), [false, false], "no rule wanted them any more");
+}
+
+#[test]
+fn nothing_is_built_anew_while_records_and_rules_are_the_same() {
+    let naming = |domain: &str| Naming::new(Vec::new(), domain.parse().ok(), Vec::new());
+    let mut believed = Believed::new(naming("a"));
+    assert!(!believed.is_settled());
+    let none = interfaces(false);
+    let machine = interfaces(true);
+    let (gone, here): ([(&str, u128); 2], [(&str, u128); 2]) =
+        ([(&none, 0), (COMPONENTS, 2)], [(&machine, 1), (COMPONENTS, 2)]);
+    let mut sequence = 1;
+    // Whether there is something to build after a read.
+    let mut after = |believed: &mut Believed, bodies| {
+        learn(believed, sequence, bodies);
+        sequence += 2;
+        let settled = believed.is_settled();
+        believed.build();
+        !settled
+    };
+    for (case, bodies, expected) in [
+        ("the first", here, true),
+        ("the same", here, false),
+        ("missing once", gone, false),
+        ("missing twice", gone, true),
+        ("as before", gone, false),
+        ("back", here, true),
+        ("the same again", here, false),
+    ] {
+        assert_eq!(after(&mut believed, bodies), expected, "{case}");
+    }
+    believed.rename(naming("a"));
+    assert!(!after(&mut believed, here), "equal rules");
+    believed.rename(naming("b"));
+    assert!(after(&mut believed, here), "other rules");
+    believed.doubt();
+    assert!(after(&mut believed, here), "a panic");
+}
+
+#[test]
+fn what_was_asked_for_by_name_does_not_stop_whole_reads_from_counting() {
+    let mut believed = Believed::new(Naming::new(Vec::new(), None, Vec::new()));
+    let machine = interfaces(true);
+    let bodies: [(&str, u128); 2] = [(&machine, 1), (r#"{"Components":[]}"#, 2)];
+    learn(&mut believed, 1, bodies);
+    let read = Read { sequence: 3, started_at: jiff::Timestamp::now() };
+    let asked = ["x1000c0s0b0n0".parse().unwrap()];
+    believed.learn_some(read, &asked, &Body { bytes: COMPONENTS.into(), hash: 3 }).unwrap();
+    for (sequence, held) in [(4, 1), (6, 0)] {
+        learn(&mut believed, sequence, bodies);
+        assert_eq!(believed.records.components().count(), held, "{sequence}");
+    }
 }
 
 #[tokio::test]

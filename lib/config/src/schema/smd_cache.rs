@@ -79,7 +79,8 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 3600);
 /// 100,000 interfaces are 22.5 MB: this is two million of them, and small enough for the machines this runs on.
 const MAX_BODY: u64 = 512 << 20;
-/// Three whole reads in a row have failed.
+/// Unless so long is less than three periods: one read that fails must not make everything old.
+const STALE_AFTER: Duration = Duration::from_secs(30);
 const STALE_PERIODS: u32 = 3;
 
 pub(super) fn read(section: &Section) -> SmdCache {
@@ -100,7 +101,7 @@ pub(super) fn read(section: &Section) -> SmdCache {
         pull_through: section.get("pull_through", scalars::switch).unwrap_or(true),
         stale_after: section
             .get("stale_after", scalars::duration_in(SHORTEST_PERIOD..=LONGEST_PERIOD))
-            .unwrap_or(refresh * STALE_PERIODS),
+            .unwrap_or(STALE_AFTER.max(refresh * STALE_PERIODS)),
         max_body: section.get("max_body", scalars::size).unwrap_or(MAX_BODY),
         max_shrink: section.get("max_shrink", scalars::percent).unwrap_or(50),
         shrink_confirmations: section
