@@ -64,7 +64,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Every source, in the order of reading.
+    /// Every source.
     pub const ALL: [Source; 3] = [Source::Interfaces, Source::Components, Source::Groups];
 
     /// `interfaces`, `components`, `groups`.
