@@ -178,7 +178,11 @@ impl Owner {
         }
         let (_, components) = self.read(Source::Components, Believed::decode_components).await?;
         let started = Instant::now();
-        self.off_reactor(move |believed| Ok(believed.learn(interfaces, components))).await?;
+        let learning = self.off_reactor(move |believed| {
+            believed.learn(interfaces, components);
+            Ok(())
+        });
+        learning.await?;
         self.ask_for_missing().await;
         let (snapshot, problems) = match self.believed.is_settled() {
             true => self.as_it_was(),

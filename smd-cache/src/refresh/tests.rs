@@ -96,8 +96,8 @@ fn nothing_is_built_anew_while_records_and_rules_are_the_same() {
     assert!(!believed.is_settled());
     let none = interfaces(false);
     let machine = interfaces(true);
-    let (gone, here): ([(&str, u128); 2], [(&str, u128); 2]) =
-        ([(&none, 0), (COMPONENTS, 2)], [(&machine, 1), (COMPONENTS, 2)]);
+    let gone: [(&str, u128); 2] = [(&none, 0), (COMPONENTS, 2)];
+    let here: [(&str, u128); 2] = [(&machine, 1), (COMPONENTS, 2)];
     let mut sequence = 1;
     // Whether there is something to build after a read.
     let mut after = |believed: &mut Believed, bodies| {

@@ -280,3 +280,32 @@ fn a_read_has_a_number_that_grows() {
     let Read { sequence: second, .. } = state.begin_read().read;
     assert!(second > first && state.reads_begun() == second);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_first_read_reaches_who_waits_for_it_at_once() {
+    let mut inventory = Inventory::new();
+    let state = inventory.state.clone();
+    let client = state.clients.register("early", "1", None, 0).unwrap();
+    let shutdown = CancellationToken::new();
+    let (task, mut events) =
+        task(inventory.session(None), state, client, Counter::default(), shutdown.clone());
+    let feeding = tokio::spawn(task);
+    let mut next = async || events.next().await.unwrap().unwrap().event.unwrap();
+    assert!(matches!(next().await, Event::Hello(_)));
+    tokio::time::sleep(HEARTBEAT / 2).await;
+    let read = Instant::now();
+    inventory.read(1..=1);
+    let Event::Synced(synced) = next().await else { panic!("not synced") };
+    assert!(matches!(next().await, Event::Put(_)));
+    let Event::Complete(complete) = next().await else { panic!("not complete") };
+    for (domain, zones) in [(synced.domain, synced.zones), (complete.domain, complete.zones)] {
+        assert_eq!(domain.as_deref(), Some("cluster.local"));
+        assert!(zones[0].name == "cluster.local" && zones[0].serial > 0, "{zones:?}");
+    }
+    inventory.read(1..=2);
+    let Event::Change(change) = next().await else { panic!("no change") };
+    assert_eq!(change.domain.as_deref(), Some("cluster.local"));
+    assert!(read.elapsed() < Duration::from_millis(5), "{:?}: not at the next heartbeat", read.elapsed());
+    shutdown.cancel();
+    feeding.await.unwrap();
+}
