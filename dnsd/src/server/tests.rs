@@ -216,22 +216,6 @@ fn everything_is_counted_under_its_name() {
 #[test]
 fn the_readme_lists_every_metric() {
     let (_, registry) = service(replica());
-    let page = exposition(&registry);
-    let mut registered: Vec<String> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE "))
-        .map(|line| {
-            let (name, kind) = line.split_once(' ').unwrap();
-            if kind == "counter" { format!("{name}_total") } else { name.into() }
-        })
-        .collect();
-    registered.sort();
-    let readme = include_str!("../../README.md");
-    let mut listed: Vec<String> = readme
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `dnsd_"))
-        .map(|line| format!("dnsd_{}", line.split(['`', '{']).next().unwrap()))
-        .collect();
-    listed.sort();
-    assert_eq!(registered, listed);
+    let listed = daemon::manual::listed(include_str!("../../README.md"), "dnsd_");
+    assert_eq!(daemon::manual::registered(&registry), listed);
 }

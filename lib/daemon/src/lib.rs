@@ -4,6 +4,7 @@
 mod admin;
 pub mod health;
 mod log;
+pub mod manual;
 mod readiness;
 pub mod runtime;
 mod version;

@@ -158,20 +158,7 @@ async fn the_readme_lists_every_metric_and_no_other() {
     let mut cache = Cache::of(&smd).await.ready().await;
     cache.mac("02:00:00:00:00:01").await;
     let page = cache.page("/metrics").await.1;
-    let mut served: Vec<_> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE "))
-        .map(|line| line.split_once(' ').unwrap())
-        .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
-        .collect();
-    let readme = include_str!("../../README.md");
-    let mut listed: Vec<_> = readme
-        .lines()
-        .filter_map(|line| line.strip_prefix("* `smd_cache_"))
-        .map(|line| format!("smd_cache_{}", line.split(['`', '{']).next().unwrap()))
-        .collect();
-    served.sort();
-    listed.sort();
-    assert_eq!(served, listed);
+    let listed = daemon::manual::listed(include_str!("../../README.md"), "smd_cache_");
+    assert_eq!(daemon::manual::exposed(&page), listed);
     cache.stop().await;
 }
