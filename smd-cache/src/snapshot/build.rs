@@ -84,34 +84,17 @@ impl Items {
         );
         let digest = digest(&mut canonical, naming, &interfaces, &components);
         let domain = naming.domain().cloned();
-        if previous.is_some_and(|previous| previous.digest == digest) {
-            let (generation, zones, index) = (before.generation, before.zones.clone(), before.index.clone());
-            return Snapshot {
-                generation,
-                digest,
-                domain,
-                zones,
-                with_enabled,
-                interfaces,
-                components,
-                index,
-            };
-        }
-        let old = zones::Items { interfaces: &before.interfaces, components: &before.components };
-        let new = zones::Items { interfaces: &interfaces, components: &components };
-        let zones = zones::serials(naming.zones(), (&before.zones, old), new, now);
-        let index = Index::new(&interfaces, &components, &self.owners, self.names, naming.zones());
-        let generation = before.generation + 1;
-        Snapshot {
-            generation,
-            digest,
-            domain,
-            zones,
-            with_enabled,
-            interfaces,
-            components,
-            index: Arc::new(index),
-        }
+        let (generation, zones, index) = match previous.is_some_and(|previous| previous.digest == digest) {
+            true => (before.generation, before.zones.clone(), before.index.clone()),
+            false => {
+                let old = zones::Items { interfaces: &before.interfaces, components: &before.components };
+                let new = zones::Items { interfaces: &interfaces, components: &components };
+                let zones = zones::serials(naming.zones(), (&before.zones, old), new, now);
+                let index = Index::new(&interfaces, &components, &self.owners, self.names, naming.zones());
+                (before.generation + 1, zones, Arc::new(index))
+            }
+        };
+        Snapshot { generation, digest, domain, zones, with_enabled, interfaces, components, index }
     }
 }
 

@@ -5,10 +5,24 @@ use proto::v1::Outcome;
 use std::time::Duration;
 use testkit::{
     cluster::{Cluster, finish, need_tools, tool, within},
-    smd::{Failure, Fault},
+    smd::{Failure, Fault, Inventory},
 };
 
 const DAEMONS: [&str; 3] = ["dhcpd", "dnsd", "tftpd"];
+
+/// All four programs, beside SMD or without it.
+fn started(smd: Option<Inventory>) -> Cluster {
+    need_tools(&["curl"]);
+    let mut cluster = Cluster::bare();
+    cluster.tftp_file("loader", b"a loader");
+    if let Some(inventory) = smd {
+        cluster.start_smd(inventory);
+    }
+    for program in ["smd-cache", "dhcpd", "dnsd", "tftpd"] {
+        cluster.start_program(program);
+    }
+    cluster
+}
 
 fn offered(node: Node) -> Dhcp {
     Dhcp::Offer(node.address.parse().unwrap())
@@ -49,13 +63,7 @@ fn check_nobody_is_called_unknown(cluster: &Cluster) {
 
 #[test]
 fn smd_cache_killed_and_back_known_nodes_never_notice() {
-    need_tools(&["curl"]);
-    let mut cluster = Cluster::bare();
-    cluster.tftp_file("loader", b"a loader");
-    cluster.start_smd(scene::inventory());
-    for program in ["smd-cache", "dhcpd", "dnsd", "tftpd"] {
-        cluster.start_program(program);
-    }
+    let mut cluster = started(Some(scene::inventory()));
     DAEMONS.iter().for_each(|program| cluster.wait_ready(program));
     wait_served(&cluster, NODE3);
 
@@ -106,12 +114,7 @@ fn daemons_without_any_snapshot_say_nothing_until_smd_cache_comes() {
 
 #[test]
 fn smd_gone_at_start_nobody_is_called_unknown() {
-    need_tools(&["curl"]);
-    let mut cluster = Cluster::bare();
-    cluster.tftp_file("loader", b"a loader");
-    for program in ["smd-cache", "dhcpd", "dnsd", "tftpd"] {
-        cluster.start_program(program);
-    }
+    let mut cluster = started(None);
     within(SOON, "dnsd listens two seconds after it was started", || {
         (scene::address_of(&cluster, NODE1.fqdn) != Dns::Silent).then_some(())
     });
@@ -128,13 +131,7 @@ fn smd_gone_at_start_nobody_is_called_unknown() {
 
 #[test]
 fn a_bad_answer_of_smd_changes_nothing() {
-    need_tools(&["curl"]);
-    let mut cluster = Cluster::bare();
-    cluster.tftp_file("loader", b"a loader");
-    cluster.start_smd(scene::inventory());
-    for program in ["smd-cache", "dhcpd", "dnsd", "tftpd"] {
-        cluster.start_program(program);
-    }
+    let mut cluster = started(Some(scene::inventory()));
     wait_served(&cluster, NODE3);
     let faults = [
         Fault::Error500,
