@@ -2,7 +2,7 @@
 
 use crate::{naming::Naming, smd};
 use config::Config;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// Name of the Unix socket in RUNTIME_DIR.
 const SOCKET: &str = "smd-cache.sock";
@@ -20,12 +20,22 @@ pub struct Settings {
     pub smd: smd::Settings,
     /// From the start of one whole read to the start of the next.
     pub refresh: Duration,
+    /// From the start of one read of what changed to the start of the next; zero: there is none.
+    pub poll_changes: Duration,
+    /// Ask SMD about a MAC that is not held.
+    pub pull_through: bool,
+    /// Percent of the servable interfaces that may go at once.
+    pub max_shrink: u8,
+    /// Whole reads in a row after which more than that may go.
+    pub shrink_confirmations: u32,
+    /// Where the last good picture is kept.
+    pub snapshot_file: Option<PathBuf>,
     /// After this a whole read is old.
     pub stale_after: Duration,
     /// A rule matches on groups, so they are read.
     pub groups: bool,
     /// Rules, domain, zones.
-    pub naming: Naming,
+    pub naming: Arc<Naming>,
 }
 
 /// A path for the Unix socket.
@@ -56,9 +66,23 @@ impl Settings {
                 max_body: own.max_body,
             },
             refresh: own.refresh,
+            poll_changes: own.poll_changes,
+            pull_through: own.pull_through,
+            max_shrink: own.max_shrink,
+            shrink_confirmations: own.shrink_confirmations,
+            snapshot_file: own.snapshot_file.clone(),
             stale_after: own.stale_after,
             groups: config.rules.iter().any(|rule| !rule.matches.groups.is_empty()),
-            naming: Naming::from_config(config),
+            naming: Arc::new(Naming::from_config(config)),
+        }
+    }
+
+    /// A MAC that is not held is unknown where a read that began in this time succeeded, even when SMD cannot be asked about
+    /// it (DESIGN, smd-cache).
+    pub fn unknown_within(&self) -> Duration {
+        match self.poll_changes.is_zero() {
+            true => self.refresh * 3 / 2,
+            false => self.poll_changes * 3,
         }
     }
 }

@@ -3,13 +3,15 @@
 //! ```text
 //!   SMD ─▶ smd ─▶ refresh ─▶ records ─▶ snapshot (named by naming) ─▶ state ─┬▶ service: look-ups, lists, status
 //!         REST    one owner   what is    immutable, one a generation  swapped ├▶ watch: replicas
-//!                             believed                                        └▶ metrics, /ready, /targets
+//!                  ▲          believed                                        └▶ metrics, /ready, /targets
+//!                 pull ◀── a MAC that is not held ── service
 //! ```
 
 pub mod config;
 pub mod listen;
 pub mod metrics;
 pub mod naming;
+pub mod pull;
 pub mod records;
 pub mod refresh;
 pub mod service;
@@ -26,6 +28,7 @@ use daemon::Running;
 use listen::Listeners;
 use metrics::Metrics;
 use proto::v1::smd_cache_server::SERVICE_NAME;
+use pull::Pulling;
 use refresh::{Owner, Refresher};
 use serde::Serialize;
 use service::Service;
@@ -53,6 +56,7 @@ pub async fn serve(running: Running) -> anyhow::Result<()> {
 pub struct Program {
     running: Running,
     owner: Owner,
+    pulling: Pulling,
     service: Service,
     listeners: Listeners,
     addresses: Vec<SocketAddr>,
@@ -68,12 +72,13 @@ impl Program {
         let checked = state.clone();
         running.readiness.add("SMD", move || status::readiness(&checked));
         let admin = running.admin(settings.admin, targets(state.clone())).await?;
-        let (refresher, asks) = Refresher::new();
-        let service = Service::new(state.clone(), refresher, metrics.clone(), running.shutdown.clone());
-        let owner = Owner::new(settings, state, metrics, asks, running.reload.clone())?;
+        let (refresher, inbox) = Refresher::new();
+        let owner = Owner::new(settings, state.clone(), metrics.clone(), inbox, running.reload.clone())?;
+        let (puller, pulling) = Pulling::new(owner.reader(), refresher.clone());
+        let service = Service::new(state, refresher, puller, metrics, running.shutdown.clone());
         let addresses = listeners.addresses();
         tracing::info!(tcp = ?addresses, unix = ?listeners.socket(), "gRPC is listening");
-        Ok(Program { running, owner, service, listeners, addresses, admin })
+        Ok(Program { running, owner, pulling, service, listeners, addresses, admin })
     }
 
     /// Where gRPC is served over TCP.
@@ -110,6 +115,7 @@ impl Program {
         set_health(&health, ServingStatus::NotServing).await;
         let pulse = self.running.pulse("reading SMD");
         let owner = tokio::spawn(self.owner.run(move || pulse.beat(), shutdown.clone()));
+        tasks.spawn(self.pulling.run(shutdown.clone()));
         let reporter = health.clone();
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(report_health(state, reporter)));
         let server = self.listeners.serve(self.service, health, shutdown.clone());

@@ -1,6 +1,7 @@
 //! What Prometheus is told. README.md lists every metric, and a test compares.
 
 use crate::{
+    pull,
     records::Reason,
     smd::{ReadError, Source},
     state::State,
@@ -28,6 +29,7 @@ pub struct Metrics {
     read_seconds: Family<SourceLabel, Histogram, fn() -> Histogram>,
     build_seconds: Histogram,
     lookups: Family<LookupLabels, Counter>,
+    pulls: Family<OutcomeLabel, Counter>,
     /// Watches ended because they did not keep up.
     pub watchers_cut: Counter,
 }
@@ -46,6 +48,11 @@ struct SourceLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LookupLabels {
     rpc: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
     outcome: &'static str,
 }
 
@@ -118,6 +125,7 @@ impl Metrics {
             }),
             build_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 12)),
             lookups: Family::default(),
+            pulls: Family::default(),
             watchers_cut: Counter::default(),
         };
         metrics.start_at_zero();
@@ -128,6 +136,8 @@ impl Metrics {
         let help = "How long decoding and building a snapshot took";
         own.register_with_unit("build", help, Unit::Seconds, metrics.build_seconds.clone());
         own.register("lookups", "Look-ups answered", metrics.lookups.clone());
+        let help = "MACs that were not held and that SMD was asked about";
+        own.register("pulls", help, metrics.pulls.clone());
         own.register(
             "watchers_cut",
             "Watches ended because they were too slow",
@@ -154,7 +164,15 @@ impl Metrics {
         self.lookups.get_or_create(&LookupLabels { rpc: rpc.label(), outcome: outcome.label() }).inc();
     }
 
+    /// SMD was asked about a MAC.
+    pub fn pulled(&self, outcome: pull::Outcome) {
+        self.pulls.get_or_create(&OutcomeLabel { outcome: outcome.label() }).inc();
+    }
+
     fn start_at_zero(&self) {
+        for outcome in pull::Outcome::ALL {
+            drop(self.pulls.get_or_create(&OutcomeLabel { outcome: outcome.label() }));
+        }
         for source in Source::ALL {
             for outcome in ReadError::OUTCOMES {
                 let _ = self.reads.get_or_create(&ReadLabels { source: source.label(), outcome });
@@ -191,6 +209,11 @@ impl Collector for AtScrape {
                 "Interfaces with a component and a usable address",
                 counts.servable_interfaces as i64,
             ),
+            (
+                "losses_held_back",
+                "1: SMD says that much is gone, and is not believed",
+                i64::from(view.held_back.is_some()),
+            ),
             ("watchers", "Open Watches", state.clients.count() as i64),
         ];
         for (name, help, value) in gauges {
@@ -198,7 +221,7 @@ impl Collector for AtScrape {
         }
         // Before the first whole read: since the start.
         let age = match &view.whole {
-            Some(whole) => whole.begun.elapsed().as_secs_f64(),
+            Some(whole) => whole.age().as_secs_f64(),
             None => (jiff::Timestamp::now().duration_since(state.started_at)).as_secs_f64().max(0.0),
         };
         let help = "Time since the last good whole read began";

@@ -1,8 +1,9 @@
 //! SMD's records as types, and the set of them that is believed at this moment.
 //!
 //! Pure: bytes in, records and problems out. Reads are numbered in the order in which they *began*; whatever order they
-//! end in, the set is the same: each row is what the latest read that had it said, and it is gone once the two latest
-//! whole reads both began later and did not have it.
+//! end in, the set is the same: each row is what the latest read that had it said. A row that a whole read lacks stays
+//! until SMD, asked for it by name, does not have it either ([`Records::confirm_interfaces`]) and somebody lets it go
+//! ([`Records::let_go`]).
 
 mod decode;
 mod held;
@@ -13,7 +14,12 @@ pub use problem::{Problem, Reason};
 
 use held::Held;
 use jiff::Timestamp;
-use std::{cmp::Ordering, collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeSet, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
 use values::{Mac, Xname};
 
 /// One read of SMD.
@@ -97,7 +103,13 @@ impl Records {
         Records::default()
     }
 
-    /// A whole read of interfaces: also says what is no longer there.
+    /// What was believed when the program ended last: older than anything that is read.
+    pub fn restore(&mut self, interfaces: Vec<InterfaceRecord>, components: Vec<ComponentRecord>) {
+        self.interfaces.restore(interfaces);
+        self.components.restore(components);
+    }
+
+    /// A whole read of interfaces: also says what is missing.
     pub fn apply_whole_interfaces(&mut self, read: Read, answer: Decoded<InterfaceRecord>) {
         self.interfaces.apply_whole(read, answer);
     }
@@ -105,6 +117,16 @@ impl Records {
     /// Some interfaces (a delta, one `ID`): says nothing about others.
     pub fn apply_interfaces(&mut self, read: Read, answer: Decoded<InterfaceRecord>) {
         self.interfaces.apply(read, answer);
+    }
+
+    /// The answer to having asked for these interfaces by name: those it lacks are gone.
+    pub fn confirm_interfaces(
+        &mut self,
+        read: Read,
+        asked: &[InterfaceKey],
+        answer: Decoded<InterfaceRecord>,
+    ) {
+        self.interfaces.confirm(read, asked, answer);
     }
 
     /// A whole read of components.
@@ -117,8 +139,65 @@ impl Records {
         self.components.apply(read, answer);
     }
 
+    /// The answer to having asked for these components by name.
+    pub fn confirm_components(&mut self, read: Read, asked: &[Xname], answer: Decoded<ComponentRecord>) {
+        self.components.confirm(read, asked, answer);
+    }
+
+    /// The interfaces that the last whole read lacked and that nobody asked about since.
+    pub fn missing_interfaces(&self) -> impl Iterator<Item = InterfaceKey> {
+        self.interfaces.missing().map(Record::key)
+    }
+
+    /// Likewise the components.
+    pub fn missing_components(&self) -> impl Iterator<Item = Xname> {
+        self.components.missing().map(Record::key)
+    }
+
+    /// Something is gone, or can serve nobody any more, and is still shown.
+    pub fn has_losses(&self) -> bool {
+        self.interfaces.has_losses() || self.components.has_losses()
+    }
+
+    /// The interfaces and components that are shown although SMD does not have them so any more.
+    pub fn losses(&self) -> (impl Iterator<Item = &InterfaceRecord>, impl Iterator<Item = &ComponentRecord>) {
+        (self.interfaces.losses(), self.components.losses())
+    }
+
+    /// How many interfaces would be left that DHCP can serve, once the losses are let go: with a component that is there
+    /// and an address. At most as many as there are addresses, for nobody shares one.
+    pub fn servable_without_losses(&self) -> usize {
+        let components: HashSet<&Xname> = self.components.without_losses().map(|record| &record.id).collect();
+        let mut macs = HashSet::new();
+        let mut addresses = HashSet::new();
+        for record in self.interfaces.without_losses() {
+            if record.component_id.as_ref().is_some_and(|id| components.contains(id)) && record.can_serve() {
+                macs.insert(record.mac);
+                addresses.extend(record.addresses.iter().map(|record| record.address));
+            }
+        }
+        macs.len().min(addresses.len())
+    }
+
+    /// Believes every loss.
+    pub fn let_go(&mut self) {
+        self.interfaces.let_go();
+        self.components.let_go();
+    }
+
+    /// MACs of rows and ids of components that were put, replaced or removed since the last call; `None`: too many to list.
+    pub fn take_touched(&mut self) -> Option<(BTreeSet<Mac>, BTreeSet<Xname>)> {
+        let (macs, ids) = (self.interfaces.take_touched(), self.components.take_touched());
+        macs.zip(ids)
+    }
+
+    /// Whether bodies of interfaces and components that equal the last whole ones say what is held.
+    pub fn are_repeatable(&self) -> (bool, bool) {
+        (self.interfaces.is_repeatable(), self.components.is_repeatable())
+    }
+
     /// A whole read of interfaces whose body equals the last whole one's, so that it need not be decoded. False: it must be
-    /// decoded all the same, because other reads came between.
+    /// decoded all the same, because other reads brought something else since.
     #[must_use]
     pub fn repeat_whole_interfaces(&mut self, read: Read) -> bool {
         self.interfaces.repeat_whole(read)
@@ -142,12 +221,15 @@ impl Records {
         Some(interfaces.started_at.min(components.started_at))
     }
 
-    /// Components that interfaces name but that are not held, to be asked by `?id=` in the same cycle; in order.
-    pub fn missing_components(&self) -> Vec<Xname> {
+    /// Components that interfaces name but that are not held; in order. Looks at every interface.
+    pub fn wanted_components(&self) -> BTreeSet<Xname> {
         let named = self.interfaces().filter_map(|record| record.component_id.as_ref());
-        let missing: BTreeSet<&Xname> =
-            named.filter(|id| !self.components.holds(|record| record.id.cmp(id))).collect();
-        missing.into_iter().cloned().collect()
+        named.filter(|id| !self.has_component(id)).cloned().collect()
+    }
+
+    /// Whether this component is held.
+    pub fn has_component(&self, id: &Xname) -> bool {
+        self.components.holds(|record| record.id.cmp(id))
     }
 
     /// Grows whenever a record or a problem is put, replaced by another or dropped: as long as it is the same, so is the
@@ -172,15 +254,41 @@ impl Records {
     }
 }
 
-/// What a row is known by.
+/// What a row of interfaces is known by: MAC and SMD's `ID`, as spelt.
+pub type InterfaceKey = (Mac, String);
+
+/// What a row is known by, and what it is worth.
 trait Record: Ord {
+    /// Of the row.
+    type Key: Ord + Clone + std::fmt::Debug;
+    /// Of what it is about: rows in two spellings are about one MAC.
+    type Name: Ord + std::fmt::Debug;
+    fn key(&self) -> Self::Key;
+    fn name(&self) -> Self::Name;
+    fn key_order(&self, key: &Self::Key) -> Ordering;
     fn compare_keys(&self, other: &Self) -> Ordering;
     fn id(&self) -> &str;
     fn problems(&self) -> &[Problem];
     fn note(&mut self, problem: Problem);
+    /// By itself; a record that could and cannot any more is a loss.
+    fn can_serve(&self) -> bool;
 }
 
 impl Record for InterfaceRecord {
+    type Key = InterfaceKey;
+    type Name = Mac;
+    fn key(&self) -> InterfaceKey {
+        (self.mac, self.id.clone())
+    }
+    fn name(&self) -> Mac {
+        self.mac
+    }
+    fn key_order(&self, (mac, id): &InterfaceKey) -> Ordering {
+        (self.mac, &self.id).cmp(&(*mac, id))
+    }
+    fn can_serve(&self) -> bool {
+        self.component_id.is_some() && !self.addresses.is_empty()
+    }
     fn compare_keys(&self, other: &Self) -> Ordering {
         (self.mac, &self.id).cmp(&(other.mac, &other.id))
     }
@@ -196,6 +304,21 @@ impl Record for InterfaceRecord {
 }
 
 impl Record for ComponentRecord {
+    type Key = Xname;
+    type Name = Xname;
+    fn key(&self) -> Xname {
+        self.id.clone()
+    }
+    fn name(&self) -> Xname {
+        self.id.clone()
+    }
+    fn key_order(&self, id: &Xname) -> Ordering {
+        self.id.cmp(id)
+    }
+    /// A component that is there is one; whether anything is to be served for it, its interfaces say.
+    fn can_serve(&self) -> bool {
+        true
+    }
     fn compare_keys(&self, other: &Self) -> Ordering {
         self.id.cmp(&other.id)
     }

@@ -1,27 +1,36 @@
-//! The one owner of what is believed: reads SMD, builds, publishes.
+//! The one owner of what is believed: has SMD read, takes in what comes, builds, publishes.
 //!
 //! ```text
-//!   every `refresh` ─┐   interfaces ▶ groups ▶ components ▶ components that were missing ▶ build ▶ publish
-//!   Refresh rpc ─────┼─▶    │                      │                                                          │
-//!   new settings ────┘      └── failed ───┴──▶ the old picture stays, again soon, later and later      └▶ next
+//!   every `refresh`, Refresh ────▶ whole read ──┐
+//!   every `poll_changes` ────────▶ changes ─────┤    take in     guard      picture     publish
+//!   a second after a gap ────────▶ by name ─────┼──▶ records ──▶ losses ──▶ in steps ──▶ view, watchers
+//!   look-ups (`pull`) ───────────▶ `?ID=` ──────┘
 //! ```
-//! Decoding and building happen off the reactor, so that no look-up waits for them.
+//! Reads are tasks of their own ([`reads`]), so that one that hangs holds up no other. Decoding and building happen off the
+//! reactor, so that no look-up waits for them.
 
 mod believed;
+mod guard;
+mod reads;
 #[cfg(test)]
 mod tests;
+
+pub use guard::{HeldBack, Peak};
+pub use reads::{Asked, Reader};
 
 use crate::{
     config::Settings,
     metrics::Metrics,
-    records::{BadBody, Problem, Read, Reason},
-    smd::{self, Body, Client, Groups, ReadError, Source},
-    snapshot::Snapshot,
+    records::{ComponentRecord, Decoded, InterfaceRecord, Read, Reason},
+    smd::{Client, Source},
     state::{Moment, State, View},
 };
 use ::config::Config;
-use believed::{Believed, Fetched, News};
+use believed::{Believed, Picture};
+use guard::{Limits, Occasion};
+use jiff::Timestamp;
 use proto::v1;
+use reads::{Confirmed, Delta, Doubt, Failed, Whole};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -29,29 +38,74 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use values::Xname;
 
-/// After a read that failed; doubled with each one that fails, up to `refresh`. A guess: SMD's own start takes 0.3 s.
+/// After a read that failed; doubled with each one that fails, up to its period. A guess: SMD's own start takes 0.3 s.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 
 /// People and scripts that wait for a read at the same time. A guess.
 const MAX_ASKED: usize = 64;
 
+/// Answers to `?ID=` that wait to be taken in. They are taken in together, so more than a few wait only behind a build.
+const MAX_PULLED: usize = 64;
+
 /// The loop says that it is alive this often; lib/daemon wants it once a second.
 const BEAT: Duration = Duration::from_millis(500);
 
-/// Requests for missing components in one cycle: 10,000 of them, which SMD answers in some 100 ms. A guess.
-const MAX_MISSING_REQUESTS: usize = 10;
+/// SMD's re-discovery deletes and inserts in two steps: what a read lacked is asked for by name only then (DESIGN).
+const DOUBT: Duration = Duration::from_secs(1);
+
+/// The longest that a forced Refresh waits for losses to be confirmed: three tries.
+const FORCED_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks the owner for a read that begins after this.
 #[derive(Debug)]
-pub struct Ask(oneshot::Sender<Result<v1::Freshness, String>>);
+pub struct Ask {
+    kind: Kind,
+    answer: Answer,
+}
+
+type Answer = oneshot::Sender<Result<v1::Freshness, String>>;
+
+/// What is asked of the owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// What changed.
+    Changes,
+    /// Everything.
+    Whole,
+    /// Everything, and to believe it whatever it says.
+    Forced,
+}
+
+/// What SMD has of some MACs, to be taken in.
+pub struct Pulled {
+    /// The read.
+    pub read: Read,
+    /// What was found.
+    pub interfaces: Decoded<InterfaceRecord>,
+    /// Components that were not known.
+    pub components: Vec<Asked<Xname, ComponentRecord>>,
+    /// Told when it can be looked up.
+    pub done: oneshot::Sender<()>,
+}
 
 /// The way to the owner; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Refresher(mpsc::Sender<Ask>);
+pub struct Refresher {
+    asks: mpsc::Sender<Ask>,
+    pulled: mpsc::Sender<Pulled>,
+}
+
+/// The owner's end of it.
+pub struct Inbox {
+    asks: mpsc::Receiver<Ask>,
+    pulled: mpsc::Receiver<Pulled>,
+}
 
 /// Why a read that was asked for did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -69,32 +123,112 @@ pub enum AskError {
 
 impl Refresher {
     /// A pair: for those who ask, and for the owner.
-    pub fn new() -> (Refresher, mpsc::Receiver<Ask>) {
-        let (sender, receiver) = mpsc::channel(MAX_ASKED);
-        (Refresher(sender), receiver)
+    pub fn new() -> (Refresher, Inbox) {
+        let (asks, asked) = mpsc::channel(MAX_ASKED);
+        let (pulled, inbox) = mpsc::channel(MAX_PULLED);
+        (Refresher { asks, pulled }, Inbox { asks: asked, pulled: inbox })
     }
 
-    /// Waits for a whole read that begins after this call. Callers that come during one share the next.
-    pub async fn refresh(&self) -> Result<v1::Freshness, AskError> {
+    /// Waits for a read that begins after this call. Callers that come during one share the next.
+    pub async fn refresh(&self, kind: Kind) -> Result<v1::Freshness, AskError> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Ask(answer)).map_err(|error| match error {
+        self.asks.try_send(Ask { kind, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AskError::TooMany,
             mpsc::error::TrySendError::Closed(_) => AskError::Ending,
         })?;
         answered.await.map_err(|_| AskError::Ending)?.map_err(AskError::Failed)
     }
+
+    /// Hands over what was pulled through; returns when it can be looked up. False: the owner cannot take it.
+    pub async fn take_in(
+        &self,
+        read: Read,
+        interfaces: Decoded<InterfaceRecord>,
+        components: Vec<Asked<Xname, ComponentRecord>>,
+    ) -> bool {
+        let (done, taken) = oneshot::channel();
+        let pulled = Pulled { read, interfaces, components, done };
+        self.pulled.send(pulled).await.is_ok() && taken.await.is_ok()
+    }
+}
+
+/// What a task that reads brings.
+enum Arrived {
+    Whole(Result<Whole, Failed>),
+    Delta(Result<Delta, Failed>),
+    Confirmed(Result<Confirmed, Failed>),
+}
+
+/// One kind of read that is repeated.
+#[derive(Default)]
+struct Turn {
+    under_way: bool,
+    next: Option<Instant>,
+    failures: u32,
+    /// Who is told how the one that is under way ends.
+    waiting: Vec<Answer>,
+    /// Who came during it, and is told of the next.
+    coming: Vec<Answer>,
+}
+
+impl Turn {
+    fn ask(&mut self, answer: Answer, now: Instant) {
+        self.coming.push(answer);
+        self.next = Some(now);
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        !self.under_way && self.next.is_some_and(|next| next <= now)
+    }
+
+    fn begin(&mut self) {
+        self.under_way = true;
+        self.waiting.append(&mut self.coming);
+    }
+
+    /// When to wake for it.
+    fn due(&self) -> Option<Instant> {
+        self.next.filter(|_| !self.under_way)
+    }
+
+    fn ended(&mut self, begun: Instant, period: Duration, succeeded: bool, now: Instant) {
+        self.under_way = false;
+        self.failures = if succeeded { 0 } else { self.failures.saturating_add(1) };
+        let next = if succeeded { begun + period } else { now + retry_after(self.failures, period) };
+        self.next = Some(if self.coming.is_empty() { next } else { now });
+    }
+
+    fn tell(&mut self, outcome: &Result<v1::Freshness, String>) {
+        for answer in self.waiting.drain(..) {
+            let _ = answer.send(outcome.clone());
+        }
+    }
+}
+
+/// Who wants everything to be believed, and until when they wait for it.
+#[derive(Default)]
+struct Forcing {
+    waiting: Vec<Answer>,
+    /// Came after the whole read under way had begun.
+    coming: Vec<Answer>,
+    until: Option<Instant>,
 }
 
 /// The owner.
 pub struct Owner {
     settings: Settings,
-    client: Client,
+    reader: Reader,
     state: Arc<State>,
     metrics: Metrics,
-    asks: mpsc::Receiver<Ask>,
+    inbox: Inbox,
     reload: watch::Receiver<Arc<Config>>,
     believed: Believed,
-    failures: u32,
+    reads: JoinSet<(Instant, Arrived)>,
+    whole: Turn,
+    delta: Turn,
+    forcing: Forcing,
+    doubt: Option<(Instant, Doubt)>,
+    confirming: bool,
 }
 
 impl Owner {
@@ -103,13 +237,32 @@ impl Owner {
         settings: Settings,
         state: Arc<State>,
         metrics: Metrics,
-        asks: mpsc::Receiver<Ask>,
+        inbox: Inbox,
         reload: watch::Receiver<Arc<Config>>,
     ) -> anyhow::Result<Owner> {
         let client = Client::new(&settings.smd)?;
-        let believed = Believed::new(settings.naming.clone());
-        state.configure(&settings.naming);
-        Ok(Owner { settings, client, state, metrics, asks, reload, believed, failures: 0 })
+        let believed = Believed::new(settings.naming.clone(), limits(&settings));
+        state.configure(&settings);
+        Ok(Owner {
+            reader: Reader::new(client, state.clone(), metrics.clone()),
+            settings,
+            state,
+            metrics,
+            inbox,
+            reload,
+            believed,
+            reads: JoinSet::new(),
+            whole: Turn { next: Some(Instant::now()), ..Turn::default() },
+            delta: Turn::default(),
+            forcing: Forcing::default(),
+            doubt: None,
+            confirming: false,
+        })
+    }
+
+    /// For those who pull through.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
     }
 
     /// Reads until told to stop; `beat` is called at least once a second.
@@ -130,141 +283,252 @@ impl Owner {
     }
 
     async fn read_for_ever(&mut self) {
-        let mut waiting = Vec::new();
         loop {
-            // Who asks from here on is not answered by this read, which began before.
-            while let Ok(Ask(answer)) = self.asks.try_recv() {
-                waiting.push(answer);
-            }
-            let begun = Instant::now();
-            let outcome = self.read_whole().await;
-            self.remark();
-            for answer in waiting.drain(..) {
-                let _ = answer.send(self.answer(&outcome));
-            }
-            let next = self.next_read(begun, outcome.is_ok());
+            self.begin_what_is_due();
+            let wake = [self.whole.due(), self.delta.due(), self.doubt_due(), self.forcing.until];
+            let next = wake.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + BEAT);
+            let mut pulled = Vec::new();
             tokio::select! {
-                () = sleep_until(next) => {}
-                Some(Ask(answer)) = self.asks.recv() => waiting.push(answer),
+                Some(done) = self.reads.join_next() => match done {
+                    Ok((begun, arrived)) => self.arrived(begun, arrived).await,
+                    Err(error) => self.lost(error),
+                },
+                _ = self.inbox.pulled.recv_many(&mut pulled, MAX_PULLED) => self.take_in(pulled).await,
+                Some(ask) = self.inbox.asks.recv() => self.asked(ask),
                 Ok(()) = self.reload.changed() => self.configure(),
+                () = sleep_until(next) => {}
             }
         }
     }
 
-    fn answer(&self, outcome: &Result<(), Failed>) -> Result<v1::Freshness, String> {
-        match outcome {
-            Ok(()) => Ok(self.state.freshness(&self.state.view())),
-            Err(Failed(source, error)) => Err(format!("reading {source} failed: {error}")),
+    fn begin_what_is_due(&mut self) {
+        let now = Instant::now();
+        self.give_up_forcing(now);
+        if self.whole.is_due(now) {
+            self.whole.begin();
+            self.forcing.waiting.append(&mut self.forcing.coming);
+            let hashes = self.believed.hashes();
+            let whole = self.reader.clone().whole(hashes, self.settings.groups, self.believed.wanted());
+            self.reads.spawn(async move { (now, Arrived::Whole(whole.await)) });
         }
-    }
-
-    fn next_read(&mut self, begun: Instant, succeeded: bool) -> Instant {
-        if succeeded {
-            self.failures = 0;
-            return begun + self.settings.refresh;
+        if self.delta.is_due(now) {
+            self.delta.begin();
+            let wanted = self.believed.some_wanted();
+            let delta = self.reader.clone().delta(self.believed.changes_since(), wanted);
+            self.reads.spawn(async move { (now, Arrived::Delta(delta.await)) });
         }
-        self.failures += 1;
-        Instant::now() + retry_after(self.failures, self.settings.refresh)
-    }
-
-    /// One whole read. After a failure everything is as it was.
-    async fn read_whole(&mut self) -> Result<(), Failed> {
-        let (whole, interfaces) = self.read(Source::Interfaces, Believed::decode_interfaces).await?;
-        // Without groups everything else goes on.
-        if self.settings.groups
-            && let Some((hash, groups)) = self.fetch_groups().await
+        if self.doubt_due().is_some_and(|due| due <= now)
+            && let Some((_, doubt)) = self.doubt.take()
         {
-            self.believed.learn_groups(hash, groups);
+            self.confirming = true;
+            let confirmed = self.reader.clone().confirm(doubt);
+            self.reads.spawn(async move { (now, Arrived::Confirmed(confirmed.await)) });
         }
-        let (_, components) = self.read(Source::Components, Believed::decode_components).await?;
-        let started = Instant::now();
-        let learning = self.off_reactor(move |believed| {
-            believed.learn(interfaces, components);
-            Ok(())
+    }
+
+    fn doubt_due(&self) -> Option<Instant> {
+        self.doubt.as_ref().filter(|_| !self.confirming).map(|(due, _)| *due)
+    }
+
+    fn asked(&mut self, Ask { kind, answer }: Ask) {
+        let now = Instant::now();
+        match kind {
+            Kind::Changes if self.believed.is_whole() => self.delta.ask(answer, now),
+            Kind::Changes | Kind::Whole => self.whole.ask(answer, now),
+            Kind::Forced => {
+                self.forcing.coming.push(answer);
+                self.forcing.until = Some(now + FORCED_PATIENCE);
+                self.whole.next = Some(now);
+            }
+        }
+    }
+
+    async fn arrived(&mut self, begun: Instant, arrived: Arrived) {
+        match arrived {
+            Arrived::Whole(Ok(whole)) => self.learn_whole(begun, whole).await,
+            Arrived::Whole(Err(failed)) => self.whole_failed(begun, failed),
+            Arrived::Delta(outcome) => self.learn_delta(begun, outcome).await,
+            Arrived::Confirmed(outcome) => self.learn_confirmed(outcome).await,
+        }
+        self.remark();
+    }
+
+    async fn learn_whole(&mut self, begun: Instant, whole: Whole) {
+        let moment = whole.moment;
+        let learnt = self.off_reactor(move |believed| {
+            let applied = believed.learn(whole);
+            (applied, believed.missing())
         });
-        learning.await?;
-        self.ask_for_missing().await;
-        let (snapshot, problems) = match self.believed.is_settled() {
-            true => self.as_it_was(),
-            false => self.off_reactor(|believed| Ok(believed.build())).await?,
+        let (applied, missing) = match learnt.await {
+            Ok((true, missing)) => (true, missing),
+            Ok((false, _)) => (false, None),
+            Err(failed) => return self.whole_failed(begun, failed),
         };
+        let settled = missing.is_none() && !self.confirming && self.doubt.is_none();
+        if let Some(missing) = missing.filter(|_| self.doubt.is_none() && !self.confirming) {
+            self.doubt = Some((Instant::now() + DOUBT, missing));
+        }
+        let occasion = match (applied && settled, self.forcing.waiting.is_empty()) {
+            (false, _) => Occasion::Other,
+            (true, true) => Occasion::Whole,
+            (true, false) => Occasion::Forced,
+        };
+        let outcome = match self.publish(occasion, applied.then_some(moment), applied.then_some(moment)).await
+        {
+            Ok(()) => Ok(self.freshness()),
+            Err(Failed(source, error)) => Err(format!("reading {source} failed: {error}")),
+        };
+        self.whole.tell(&outcome);
+        if occasion == Occasion::Forced {
+            self.end_forcing(&outcome);
+        }
+        let now = Instant::now();
+        self.whole.ended(begun, self.settings.refresh, outcome.is_ok(), now);
+        if !applied || !self.forcing.coming.is_empty() {
+            self.whole.next = Some(now);
+        }
+        if self.delta.next.is_none() && !self.settings.poll_changes.is_zero() {
+            self.delta.next = Some(begun + self.settings.poll_changes);
+        }
+    }
+
+    fn whole_failed(&mut self, begun: Instant, Failed(source, error): Failed) {
+        let outcome = Err(format!("reading {source} failed: {error}"));
+        self.whole.tell(&outcome);
+        self.end_forcing(&outcome);
+        self.whole.ended(begun, self.settings.refresh, false, Instant::now());
+    }
+
+    async fn learn_delta(&mut self, begun: Instant, outcome: Result<Delta, Failed>) {
+        let learnt = match outcome {
+            Ok(delta) => {
+                let moment = delta.moment;
+                match self.off_reactor(move |believed| believed.learn_delta(delta)).await {
+                    Ok(()) => self.publish(Occasion::Other, Some(moment), None).await,
+                    Err(failed) => Err(failed),
+                }
+            }
+            Err(failed) => Err(failed),
+        };
+        let told = match &learnt {
+            Ok(()) => Ok(self.freshness()),
+            Err(Failed(source, error)) => Err(format!("reading {source} failed: {error}")),
+        };
+        self.delta.tell(&told);
+        let period = self.settings.poll_changes;
+        self.delta.ended(begun, period, learnt.is_ok(), Instant::now());
+        if period.is_zero() && self.delta.coming.is_empty() {
+            self.delta.next = None;
+        }
+    }
+
+    async fn learn_confirmed(&mut self, outcome: Result<Confirmed, Failed>) {
+        self.confirming = false;
+        let succeeded = outcome.is_ok();
+        let confirmed = outcome.unwrap_or_default();
+        let learnt = self.off_reactor(move |believed| {
+            believed.confirm(confirmed);
+            believed.missing()
+        });
+        let Ok(missing) = learnt.await else { return };
+        let settled = missing.is_none();
+        self.doubt = missing.map(|missing| (Instant::now() + DOUBT, missing));
+        let occasion = match (settled && succeeded, self.forcing.waiting.is_empty()) {
+            (false, _) => Occasion::Other,
+            (true, true) => Occasion::Whole,
+            (true, false) => Occasion::Forced,
+        };
+        let published = self.publish(occasion, None, None).await;
+        if occasion == Occasion::Forced && published.is_ok() {
+            let outcome = Ok(self.freshness());
+            self.end_forcing(&outcome);
+        }
+    }
+
+    /// Many at once cost one picture.
+    async fn take_in(&mut self, pulled: Vec<Pulled>) {
+        let mut told = Vec::with_capacity(pulled.len());
+        let learnt = self.off_reactor(move |believed| {
+            for Pulled { read, interfaces, components, done } in pulled {
+                believed.learn_some(read, interfaces, components);
+                told.push(done);
+            }
+            told
+        });
+        let Ok(told) = learnt.await else { return };
+        if self.publish(Occasion::Other, None, None).await.is_ok() {
+            for done in told {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// `read` and `whole`: what was read, if that says how fresh the picture is.
+    async fn publish(
+        &mut self,
+        occasion: Occasion,
+        read: Option<Moment>,
+        whole: Option<Moment>,
+    ) -> Result<(), Failed> {
+        if !self.believed.can_show() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let picture = self.off_reactor(move |believed| believed.picture(occasion, Timestamp::now())).await?;
         self.metrics.built(started.elapsed());
-        let view = View { snapshot: Some(snapshot), problems, read: Some(whole), whole: Some(whole) };
-        self.report(&view);
+        let old = self.state.view();
+        let Picture { snapshot, problems, held_back } = picture;
+        let view = View {
+            snapshot: Some(snapshot),
+            problems,
+            held_back,
+            read: later(read, old.read),
+            whole: later(whole, old.whole),
+        };
+        self.report(&old, &view);
         self.state.publish(view);
         Ok(())
     }
 
-    fn as_it_was(&self) -> (Arc<Snapshot>, Arc<Vec<Problem>>) {
-        let view = self.state.view();
-        let snapshot = view.snapshot.clone().expect("settled means built, and what is built is published");
-        (snapshot, view.problems.clone())
+    fn freshness(&self) -> v1::Freshness {
+        self.state.freshness(&self.state.view())
     }
 
-    /// Fetches a source whole and decodes it, so that no two bodies are held at a time. Nothing is believed yet.
-    async fn read<R: Send + 'static>(
-        &mut self,
-        source: Source,
-        decode: fn(&Believed, Read, &Body) -> Result<News<R>, BadBody>,
-    ) -> Result<(Moment, News<R>), Failed> {
-        let Fetched { moment, took, body } = self.fetch(source).await?;
-        let decoding = self.off_reactor(move |believed| {
-            decode(believed, moment.read, &body).map_err(|error| Failed(source, ReadError::Malformed(error)))
-        });
-        let news = decoding.await;
-        self.note(source, took, news.as_ref().map(|_| ()).map_err(|Failed(_, error)| error));
-        Ok((moment, news?))
-    }
-
-    /// A failure is noted at once; a success only when the body turned out to be of use.
-    async fn fetch(&self, source: Source) -> Result<Fetched, Failed> {
-        let moment = self.state.begin_read();
-        let answer = self.client.whole(source).await;
-        let took = moment.begun.elapsed();
-        match answer {
-            Ok(body) => Ok(Fetched { moment, took, body }),
-            Err(error) => {
-                self.note(source, took, Err(&error));
-                Err(Failed(source, error))
-            }
+    fn end_forcing(&mut self, outcome: &Result<v1::Freshness, String>) {
+        for answer in self.forcing.waiting.drain(..) {
+            let _ = answer.send(outcome.clone());
+        }
+        if self.forcing.coming.is_empty() {
+            self.forcing.until = None;
         }
     }
 
-    async fn fetch_groups(&self) -> Option<(u128, Groups)> {
-        let Fetched { took, body, .. } = self.fetch(Source::Groups).await.ok()?;
-        let groups = smd::decode_groups(&body);
-        self.note(Source::Groups, took, groups.as_ref().map(|_| ()));
-        Some((body.hash, groups.ok()?))
+    fn give_up_forcing(&mut self, now: Instant) {
+        if self.forcing.until.is_some_and(|until| until <= now) {
+            self.forcing.waiting.append(&mut self.forcing.coming);
+            let why = "SMD did not confirm its losses one by one in time; try again".to_owned();
+            self.end_forcing(&Err(why));
+        }
     }
 
-    /// SMD often has an interface before its component.
-    async fn ask_for_missing(&mut self) {
-        let missing = self.believed.records.missing_components();
-        for ids in missing.chunks(smd::IDS_IN_ONE_REQUEST).take(MAX_MISSING_REQUESTS) {
-            let moment = self.state.begin_read();
-            let answer = self.client.components(ids).await;
-            let took = moment.begun.elapsed();
-            let learnt = match answer {
-                Ok(body) => {
-                    let ids = ids.to_vec();
-                    self.off_reactor(move |believed| believed.learn_some(moment.read, &ids, &body)).await
-                }
-                Err(error) => Err(Failed(Source::Components, error)),
-            };
-            match learnt {
-                Ok(()) => self.note(Source::Components, took, Ok(())),
-                Err(Failed(source, error)) => return self.note(source, took, Err(&error)),
-            }
-        }
+    /// A task that reads ended in a panic, which its own bodies cannot cause: they are decoded elsewhere.
+    fn lost(&mut self, error: tokio::task::JoinError) {
+        tracing::error!(%error, "a read of SMD ended unexpectedly: this is a bug, please report it");
+        let now = Instant::now();
+        self.reads.abort_all();
+        self.reads = JoinSet::new();
+        self.confirming = false;
+        self.whole_failed(now, bug(error.to_string()));
+        self.delta.under_way = false;
     }
 
     /// Runs on a thread that may block. A panic there costs the process nothing: the picture that is published and the
     /// records stay, so that no machine is taken for removed, and the next read is decoded whatever its body is.
     async fn off_reactor<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&mut Believed) -> Result<T, Failed> + Send + 'static,
+        work: impl FnOnce(&mut Believed) -> T + Send + 'static,
     ) -> Result<T, Failed> {
-        let afresh = Believed::new(self.believed.naming.clone());
+        let afresh = Believed::new(self.believed.naming.clone(), self.believed.limits);
         let mut believed = std::mem::replace(&mut self.believed, afresh);
         let done = tokio::task::spawn_blocking(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut believed)));
@@ -272,45 +536,16 @@ impl Owner {
         });
         let (believed, outcome) = done.await.map_err(|error| bug(error.to_string()))?;
         self.believed = believed;
-        outcome.unwrap_or_else(|panic| {
-            self.believed.doubt();
+        outcome.map_err(|panic| {
+            self.believed.doubt_everything();
             let said = panic.downcast_ref::<&str>().map(ToString::to_string);
             let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
             tracing::error!(said, "building the snapshot failed: this is a bug, please report it");
-            Err(bug(said))
+            bug(said)
         })
     }
 
-    fn note(&self, source: Source, took: Duration, outcome: Result<(), &ReadError>) {
-        let failing = self.state.sources()[source as usize].failures_in_a_row;
-        match outcome {
-            Err(error) => self.log_failure(source, failing + 1, error),
-            Ok(()) if failing > 0 => tracing::info!(source = source.label(), "SMD can be read again"),
-            Ok(()) => {}
-        }
-        self.metrics.read(source, outcome, took);
-        self.state.note(source, outcome);
-    }
-
-    /// Once when it begins, then at each doubling: an outage of a night is a dozen lines.
-    fn log_failure(&self, source: Source, in_a_row: u64, error: &ReadError) {
-        if in_a_row.is_power_of_two() {
-            let (source, smd) = (source.label(), self.client.host());
-            match self.believed.snapshot {
-                Some(_) => {
-                    tracing::warn!(source, in_a_row, smd, %error, "SMD cannot be read; what is known goes on being served");
-                }
-                None => {
-                    tracing::warn!(source, in_a_row, smd, %error, "SMD cannot be read: nothing is known yet")
-                }
-            }
-        } else {
-            tracing::debug!(source = source.label(), %error, "SMD cannot be read");
-        }
-    }
-
-    fn report(&self, view: &View) {
-        let old = self.state.view();
+    fn report(&self, old: &View, view: &View) {
         let Some(snapshot) = &view.snapshot else { return };
         let counts = snapshot.counts();
         let (interfaces, components, problems) = (counts.interfaces, counts.components, view.problems.len());
@@ -322,14 +557,15 @@ impl Owner {
             }
             Some(_) => tracing::debug!(generation, interfaces, components, problems, "SMD was read"),
         }
-        let known = |reason| old.problems.iter().filter(|problem| problem.reason == reason).count();
-        for reason in Reason::ALL {
-            let now = view.problems.iter().filter(|problem| problem.reason == reason);
-            let (count, before) = (now.clone().count(), known(reason));
-            if let Some(example) = now.clone().next().filter(|_| count > before) {
-                let reason = reason.label();
-                tracing::warn!(reason, count, example = example.message, "SMD has records with a problem");
+        match (&old.held_back, &view.held_back) {
+            (None, Some(held_back)) => {
+                tracing::error!(left = held_back.left, of = held_back.of, "{held_back}")
             }
+            (Some(_), None) => tracing::warn!(interfaces, "losses are not held back any more"),
+            _ => {}
+        }
+        if !Arc::ptr_eq(&old.problems, &view.problems) {
+            report_problems(old, view);
         }
     }
 
@@ -342,7 +578,7 @@ impl Owner {
                     .to_owned()
             }
         });
-        self.state.set_remarks(groups.into_iter().chain(self.client.token_problem()).collect());
+        self.state.set_remarks(groups.into_iter().chain(self.reader.client().token_problem()).collect());
     }
 
     /// A bad certificate leaves everything as it was.
@@ -350,13 +586,18 @@ impl Owner {
         let settings = Settings::of(&self.reload.borrow_and_update());
         match Client::new(&settings.smd) {
             Ok(client) => {
-                self.client = client;
-                self.state.configure(&settings.naming);
+                self.reader.ask(client);
+                self.state.configure(&settings);
                 self.believed.rename(settings.naming.clone());
+                self.believed.limits = limits(&settings);
                 if !settings.groups {
                     self.believed.forget_groups();
                 }
                 self.settings = settings;
+                let now = Instant::now();
+                self.whole.next = Some(now);
+                let polls = !self.settings.poll_changes.is_zero() && self.believed.is_whole();
+                self.delta.next = polls.then_some(now);
             }
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "the new configuration is not taken over")
@@ -365,13 +606,33 @@ impl Owner {
     }
 }
 
-fn bug(said: String) -> Failed {
-    Failed(Source::Interfaces, ReadError::Bug(said))
+fn limits(settings: &Settings) -> Limits {
+    Limits { max_shrink: settings.max_shrink, confirmations: settings.shrink_confirmations }
 }
 
-/// Which source failed, and why.
-#[derive(Debug)]
-pub struct Failed(Source, ReadError);
+/// The one that began later.
+fn later(new: Option<Moment>, old: Option<Moment>) -> Option<Moment> {
+    match (new, old) {
+        (Some(new), Some(old)) if old.read.sequence > new.read.sequence => Some(old),
+        (new, old) => new.or(old),
+    }
+}
+
+fn report_problems(old: &View, view: &View) {
+    let known = |reason| old.problems.iter().filter(|problem| problem.reason == reason).count();
+    for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::HeldBack) {
+        let now = view.problems.iter().filter(|problem| problem.reason == reason);
+        let (count, before) = (now.clone().count(), known(reason));
+        if let Some(example) = now.clone().next().filter(|_| count > before) {
+            let reason = reason.label();
+            tracing::warn!(reason, count, example = example.message, "SMD has records with a problem");
+        }
+    }
+}
+
+fn bug(said: String) -> Failed {
+    Failed(Source::Interfaces, crate::smd::ReadError::Bug(said))
+}
 
 /// Between half and all of a delay that doubles: replicas that lost SMD together do not come back together.
 fn retry_after(failures: u32, most: Duration) -> Duration {

@@ -1,10 +1,12 @@
-//! `smdcache.v1.SmdCache`: text in, look up in the picture of this moment, messages out. No call waits for SMD but Refresh.
+//! `smdcache.v1.SmdCache`: text in, look up in the picture of this moment, messages out. Only two calls wait for SMD: Refresh,
+//! and LookupMac for a MAC that is not held.
 
 use crate::{
     metrics::{LookupOutcome, Metrics, Rpc},
-    refresh::{AskError, Refresher},
+    pull::{self, Puller},
+    refresh::{AskError, Kind, Refresher},
     snapshot::{Bearer, Interface, Snapshot},
-    state::{State, View},
+    state::{Configured, State, View},
     status,
     watch::{self, Session},
 };
@@ -14,6 +16,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,6 +36,8 @@ pub struct Service {
     pub state: Arc<State>,
     /// Who reads.
     pub refresher: Refresher,
+    /// Who asks about single MACs.
+    pub puller: Puller,
     /// What is counted.
     pub metrics: Metrics,
     /// Owns the tasks of Watches.
@@ -47,11 +52,12 @@ impl Service {
     pub fn new(
         state: Arc<State>,
         refresher: Refresher,
+        puller: Puller,
         metrics: Metrics,
         shutdown: CancellationToken,
     ) -> Service {
         let lists = Arc::new(Semaphore::new(MAX_LISTS));
-        Service { state, refresher, metrics, tasks: TaskTracker::new(), shutdown, lists }
+        Service { state, refresher, puller, metrics, tasks: TaskTracker::new(), shutdown, lists }
     }
 
     /// Parses the key, finds it, says how good the answer is, counts.
@@ -60,18 +66,41 @@ impl Service {
         rpc: Rpc,
         key: Result<K, impl ToString>,
         find: impl FnOnce(&Snapshot, &K) -> Option<LookupReply>,
-        not_held: impl FnOnce(&State, &View) -> Outcome,
     ) -> Reply {
-        let key = key.map_err(|error| {
-            self.metrics.lookup(rpc, LookupOutcome::Invalid);
-            Status::invalid_argument(error.to_string())
-        })?;
+        let key = self.parsed(rpc, key)?;
         let view = self.state.view();
         let found = view.snapshot.as_ref().and_then(|snapshot| find(snapshot, &key));
-        let outcome = if found.is_some() { Outcome::Found } else { not_held(&self.state, &view) };
+        Ok(self.reply(rpc, &view, found, not_held(&view)))
+    }
+
+    fn parsed<K>(&self, rpc: Rpc, key: Result<K, impl ToString>) -> Result<K, Status> {
+        key.map_err(|error| {
+            self.metrics.lookup(rpc, LookupOutcome::Invalid);
+            Status::invalid_argument(error.to_string())
+        })
+    }
+
+    fn reply(
+        &self,
+        rpc: Rpc,
+        view: &View,
+        found: Option<LookupReply>,
+        not_held: Outcome,
+    ) -> Response<LookupReply> {
+        let outcome = if found.is_some() { Outcome::Found } else { not_held };
         self.metrics.lookup(rpc, counted(outcome));
-        let freshness = Some(self.state.freshness(&view));
-        Ok(Response::new(LookupReply { outcome: outcome.into(), freshness, ..found.unwrap_or_default() }))
+        let freshness = Some(self.state.freshness(view));
+        Response::new(LookupReply { outcome: outcome.into(), freshness, ..found.unwrap_or_default() })
+    }
+
+    /// Asks SMD about a MAC that is not held, where that is wanted and there is a picture to put it into.
+    async fn pull(&self, configured: &Configured, view: &View, mac: Mac) -> Option<pull::Outcome> {
+        if !configured.pull_through || view.snapshot.is_none() {
+            return None;
+        }
+        let outcome = self.puller.pull(mac).await;
+        self.metrics.pulled(outcome);
+        Some(outcome)
     }
 
     /// The picture, for lists; there is no outcome in which a list could say that there is none.
@@ -92,30 +121,37 @@ impl SmdCache for Service {
     type WatchStream = watch::Events;
 
     async fn lookup_mac(&self, request: Request<v1::LookupMacRequest>) -> Reply {
-        let key = request.get_ref().mac.parse::<Mac>();
-        self.look_up(
-            Rpc::Mac,
-            key,
-            |snapshot, mac| found_interfaces(snapshot, snapshot.interface(*mac)),
-            mac_not_held,
-        )
+        let mac = self.parsed(Rpc::Mac, request.get_ref().mac.parse::<Mac>())?;
+        let find = |view: &View| {
+            let snapshot = view.snapshot.as_ref()?;
+            found_interfaces(snapshot, snapshot.interface(mac))
+        };
+        let view = self.state.view();
+        if let found @ Some(_) = find(&view) {
+            return Ok(self.reply(Rpc::Mac, &view, found, Outcome::Found));
+        }
+        let configured = self.state.configured();
+        let pulled = self.pull(&configured, &view, mac).await;
+        let view = self.state.view();
+        let not_held = mac_not_held(&view, self.state.stale_after, &configured, pulled);
+        Ok(self.reply(Rpc::Mac, &view, find(&view), not_held))
     }
 
     async fn lookup_address(&self, request: Request<v1::LookupAddressRequest>) -> Reply {
         let key = parse_address(&request.get_ref().address);
         let find =
             |snapshot: &Snapshot, address: &IpAddr| found_interfaces(snapshot, snapshot.by_address(*address));
-        self.look_up(Rpc::Address, key, find, not_held)
+        self.look_up(Rpc::Address, key, find)
     }
 
     async fn lookup_name(&self, request: Request<v1::LookupNameRequest>) -> Reply {
         let key = request.get_ref().name.parse::<Name>();
-        self.look_up(Rpc::Name, key, found_name, not_held)
+        self.look_up(Rpc::Name, key, found_name)
     }
 
     async fn lookup_component(&self, request: Request<v1::LookupComponentRequest>) -> Reply {
         let key = request.get_ref().id.parse::<Xname>();
-        self.look_up(Rpc::Component, key, found_component, not_held)
+        self.look_up(Rpc::Component, key, found_component)
     }
 
     async fn list_interfaces(
@@ -169,12 +205,13 @@ impl SmdCache for Service {
         &self,
         request: Request<v1::RefreshRequest>,
     ) -> Result<Response<v1::RefreshReply>, Status> {
-        if request.get_ref().force {
-            return Err(Status::unimplemented(
-                "force is not served yet: nothing is held back that it could override",
-            ));
-        }
-        match self.refresher.refresh().await {
+        let v1::RefreshRequest { full, force } = request.into_inner();
+        let kind = match (full, force) {
+            (_, true) => Kind::Forced,
+            (true, false) => Kind::Whole,
+            (false, false) => Kind::Changes,
+        };
+        match self.refresher.refresh(kind).await {
             Ok(freshness) => Ok(Response::new(v1::RefreshReply { freshness: Some(freshness) })),
             Err(error @ AskError::TooMany) => Err(Status::resource_exhausted(error.to_string())),
             Err(error) => Err(Status::unavailable(error.to_string())),
@@ -219,13 +256,24 @@ fn found_component(snapshot: &Snapshot, id: &Xname) -> Option<LookupReply> {
     Some(LookupReply { components: vec![(&**component).into()], ..interfaces })
 }
 
-/// A MAC may have been added a moment ago: only a recent read can say that SMD does not have it.
-fn mac_not_held(state: &State, view: &View) -> Outcome {
-    if state.is_stale(view) { Outcome::Unavailable } else { Outcome::Unknown }
+/// A MAC may have been added a moment ago: only SMD itself, or a read that is very recent, can say that it does not have it;
+/// and nobody can during an outage, or right after it (DESIGN, smd-cache: when UNKNOWN may be said).
+fn mac_not_held(
+    view: &View,
+    stale_after: Duration,
+    configured: &Configured,
+    pulled: Option<pull::Outcome>,
+) -> Outcome {
+    let read_within = |time| view.read.is_some_and(|read| read.is_within(time));
+    let absent = pulled == Some(pull::Outcome::Absent);
+    match read_within(stale_after) && (absent || read_within(configured.unknown_within)) {
+        true => Outcome::Unknown,
+        false => Outcome::Unavailable,
+    }
 }
 
 /// Names and addresses: any whole read will do, the answer says how old it is.
-fn not_held(_: &State, view: &View) -> Outcome {
+fn not_held(view: &View) -> Outcome {
     if view.snapshot.is_none() { Outcome::Unavailable } else { Outcome::Unknown }
 }
 

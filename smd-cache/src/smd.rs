@@ -13,6 +13,7 @@ pub use groups::Groups;
 use crate::records::BadBody;
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
+use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::{Response, StatusCode, Url, header};
 use std::{error::Error, fmt, fs, path::PathBuf, sync::Arc, time::Duration};
 use token::Token;
@@ -27,6 +28,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One answer, from the request to the last byte: 100,000 interfaces take 0.3 s; a guess that leaves room for 10 Mbit/s.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One answer about a few records, which SMD gives within milliseconds; with its database gone within 1.5 s.
+const SOME_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How much of an error's body is looked at: SMD's own are below 200 bytes.
 const MAX_DETAIL: usize = 512;
@@ -61,24 +65,31 @@ pub enum Source {
     Components,
     /// `groups`, only where a rule matches on groups: it is the one that wants a token.
     Groups,
+    /// Interfaces, `?NewerThan=`.
+    Changes,
+    /// Interfaces, `?ID=`: pulled through, or to confirm that they are gone.
+    ById,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Source; 3] = [Source::Interfaces, Source::Components, Source::Groups];
+    pub const ALL: [Source; 5] =
+        [Source::Interfaces, Source::Components, Source::Groups, Source::Changes, Source::ById];
 
-    /// `interfaces`, `components`, `groups`.
+    /// `interfaces`, `components`, `groups`, `changes`, `by_id`.
     pub fn label(self) -> &'static str {
         match self {
             Source::Interfaces => "interfaces",
             Source::Components => "components",
             Source::Groups => "groups",
+            Source::Changes => "changes",
+            Source::ById => "by_id",
         }
     }
 
     fn path(self) -> &'static str {
         match self {
-            Source::Interfaces => "Inventory/EthernetInterfaces",
+            Source::Interfaces | Source::Changes | Source::ById => "Inventory/EthernetInterfaces",
             Source::Components => "State/Components",
             Source::Groups => "groups",
         }
@@ -87,7 +98,10 @@ impl Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
+        f.write_str(match self {
+            Source::ById => "interfaces by ID",
+            _ => self.label(),
+        })
     }
 }
 
@@ -174,6 +188,8 @@ pub struct Body {
     pub bytes: Bytes,
     /// Equal bodies have equal ones.
     pub hash: u128,
+    /// What SMD's clock said, where it said so.
+    pub date: Option<Timestamp>,
 }
 
 /// Asks SMD. Cheap to clone.
@@ -198,13 +214,24 @@ impl Client {
 
     /// Everything of a source.
     pub async fn whole(&self, source: Source) -> Result<Body, ReadError> {
-        self.ask(source, &[]).await
+        self.ask(source, &[], WHOLE_TIMEOUT).await
+    }
+
+    /// Interfaces whose `LastUpdate` is later. There may be many after a pause, so it may take as long as a whole read.
+    pub async fn newer_than(&self, since: Timestamp) -> Result<Body, ReadError> {
+        self.ask(Source::Changes, &[("NewerThan", &since.to_string())], WHOLE_TIMEOUT).await
+    }
+
+    /// Interfaces with these `ID`s, in lower case.
+    pub async fn interfaces(&self, ids: &[String]) -> Result<Body, ReadError> {
+        let query: Vec<_> = ids.iter().map(|id| ("ID", id.as_str())).collect();
+        self.ask(Source::ById, &query, SOME_TIMEOUT).await
     }
 
     /// Some components.
     pub async fn components(&self, ids: &[Xname]) -> Result<Body, ReadError> {
         let query: Vec<_> = ids.iter().map(|id| ("id", id.as_str())).collect();
-        self.ask(Source::Components, &query).await
+        self.ask(Source::Components, &query, SOME_TIMEOUT).await
     }
 
     /// What is wrong with the token file, if anything: reads go on without.
@@ -218,10 +245,10 @@ impl Client {
         format!("{}{}", self.base.host_str().unwrap_or_default(), port.unwrap_or_default())
     }
 
-    async fn ask(&self, source: Source, query: &[(&str, &str)]) -> Result<Body, ReadError> {
-        let mut answer = self.send(source, query, false).await?;
+    async fn ask(&self, source: Source, query: &[(&str, &str)], within: Duration) -> Result<Body, ReadError> {
+        let mut answer = self.send(source, query, within, false).await?;
         if answer.status() == StatusCode::UNAUTHORIZED && self.token.is_some() {
-            answer = self.send(source, query, true).await?;
+            answer = self.send(source, query, within, true).await?;
         }
         if answer.status() != StatusCode::OK {
             let status = answer.status();
@@ -235,10 +262,12 @@ impl Client {
         &self,
         source: Source,
         query: &[(&str, &str)],
+        within: Duration,
         token_again: bool,
     ) -> Result<Response, ReadError> {
         let url = self.base.join(source.path()).expect("the paths of sources are relative URLs");
-        let mut request = self.http.get(url).query(query).header(header::ACCEPT, "application/json");
+        let mut request =
+            self.http.get(url).query(query).timeout(within).header(header::ACCEPT, "application/json");
         if let Some(token) = &self.token
             && let Some(value) = token.header(token_again).await
         {
@@ -252,6 +281,7 @@ impl Client {
         if announced > self.max_body {
             return Err(ReadError::TooLarge(self.max_body));
         }
+        let date = date(&answer);
         let mut bytes = BytesMut::with_capacity(announced as usize);
         while let Some(chunk) = answer.chunk().await.map_err(broken_off)? {
             if (bytes.len() + chunk.len()) as u64 > self.max_body {
@@ -260,7 +290,7 @@ impl Client {
             bytes.extend_from_slice(&chunk);
         }
         let bytes = bytes.freeze();
-        Ok(Body { hash: xxh3_128(&bytes), bytes })
+        Ok(Body { hash: xxh3_128(&bytes), bytes, date })
     }
 }
 
@@ -273,8 +303,7 @@ fn http_client(settings: &Settings) -> anyhow::Result<reqwest::Client> {
         .redirect(reqwest::redirect::Policy::none())
         .dns_resolver(resolver::Remembering::default())
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(IDLE_TIMEOUT)
-        .timeout(WHOLE_TIMEOUT);
+        .read_timeout(IDLE_TIMEOUT);
     if let Some(file) = &settings.ca_cert {
         let certificates = reqwest::Certificate::from_pem_bundle(&read(file)?)
             .with_context(|| format!("smd_cache.smd.ca_cert: {} is no PEM file", file.display()))?;
@@ -306,6 +335,11 @@ fn base_url(text: &str) -> anyhow::Result<Url> {
     let site = text.trim_end_matches('/').trim_end_matches(BASE_PATH).trim_end_matches('/');
     Url::parse(&format!("{site}/{BASE_PATH}/"))
         .with_context(|| format!("smd_cache.smd.url: '{text}' is no URL"))
+}
+
+/// `Date`, which is RFC 2822's form in GMT (RFC 9110 §5.6.7).
+fn date(answer: &Response) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(answer.headers().get(header::DATE)?.as_bytes()).ok()
 }
 
 fn check_content_type(answer: &Response) -> Result<(), ReadError> {

@@ -1,8 +1,10 @@
 //! What is known at this moment and how good it is: written by `refresh` alone, read by everyone without waiting.
 
 use crate::{
-    naming::{Naming, Zone},
+    config::Settings,
+    naming::Zone,
     records::{Problem, Read},
+    refresh::HeldBack,
     smd::{ReadError, Source},
     snapshot::{Snapshot, contract::timestamp},
     watch::{Clients, History},
@@ -32,12 +34,25 @@ pub struct State {
     pub history: History,
     /// Who watches.
     pub clients: Clients,
-    configured: ArcSwap<(String, Vec<v1::Zone>)>,
+    configured: ArcSwap<Configured>,
     view: ArcSwap<View>,
     published: watch::Sender<()>,
     reads_begun: AtomicU64,
     sources: Mutex<[SourceStatus; Source::ALL.len()]>,
     remarks: Mutex<Vec<String>>,
+}
+
+/// What the configuration says and everybody must know.
+#[derive(Debug, Clone, Default)]
+pub struct Configured {
+    /// The global domain, empty when there is none.
+    pub domain: String,
+    /// With serial 0: what they are is known with the first picture.
+    pub zones: Vec<v1::Zone>,
+    /// SMD is asked about a MAC that is not held.
+    pub pull_through: bool,
+    /// When that cannot be, a read that began in this time says that a MAC is unknown.
+    pub unknown_within: Duration,
 }
 
 /// One picture and when it was taken; replaced whole.
@@ -47,7 +62,9 @@ pub struct View {
     pub snapshot: Option<Arc<Snapshot>>,
     /// What is wrong with SMD's records, in a fixed order.
     pub problems: Arc<Vec<Problem>>,
-    /// The last good read of any kind.
+    /// SMD says that much is gone, and is not believed.
+    pub held_back: Option<HeldBack>,
+    /// The last good read of all interfaces or of what changed.
     pub read: Option<Moment>,
     /// The last good whole read.
     pub whole: Option<Moment>,
@@ -58,8 +75,30 @@ pub struct View {
 pub struct Moment {
     /// Its number and what the clock said.
     pub read: Read,
-    /// The same on the clock that nobody sets: ages are measured on it.
-    pub begun: Instant,
+    /// The same on the clock that nobody sets: ages are measured on it. `None`: in an earlier life of this program.
+    pub begun: Option<Instant>,
+}
+
+impl Moment {
+    /// Of what was read by the process that wrote the snapshot file: older than any read of this one.
+    pub fn from_disk(started_at: Timestamp) -> Moment {
+        Moment { read: Read { sequence: 0, started_at }, begun: None }
+    }
+
+    /// How long ago. From disk: as far as the clock can be trusted.
+    pub fn age(&self) -> Duration {
+        match self.begun {
+            Some(begun) => begun.elapsed(),
+            None => {
+                Duration::try_from(Timestamp::now().duration_since(self.read.started_at)).unwrap_or_default()
+            }
+        }
+    }
+
+    /// It began in this process, at most so long ago.
+    pub fn is_within(&self, time: Duration) -> bool {
+        self.begun.is_some_and(|begun| begun.elapsed() <= time)
+    }
 }
 
 /// How reading a source goes.
@@ -97,16 +136,20 @@ impl State {
         }
     }
 
-    /// Says which domain and zones there will be, before there is a picture.
-    pub fn configure(&self, naming: &Naming) {
-        let domain = naming.domain().map(ToString::to_string).unwrap_or_default();
+    /// Says which domain and zones there will be, before there is a picture, and how look-ups are to be answered.
+    pub fn configure(&self, settings: &Settings) {
         let zone = |zone: &Zone| v1::Zone { name: zone.name.to_string(), serial: 0 };
-        self.configured.store(Arc::new((domain, naming.zones().iter().map(zone).collect())));
+        self.configured.store(Arc::new(Configured {
+            domain: settings.naming.domain().map(ToString::to_string).unwrap_or_default(),
+            zones: settings.naming.zones().iter().map(zone).collect(),
+            pull_through: settings.pull_through,
+            unknown_within: settings.unknown_within(),
+        }));
     }
 
-    /// Domain and zones of the configuration.
-    pub fn configured(&self) -> (String, Vec<v1::Zone>) {
-        (**self.configured.load()).clone()
+    /// What the configuration says.
+    pub fn configured(&self) -> Arc<Configured> {
+        self.configured.load_full()
     }
 
     /// The picture as it is now.
@@ -132,15 +175,15 @@ impl State {
         }
     }
 
-    /// The last whole read is older than `stale_after`, or there was none.
+    /// The last whole read is older than `stale_after`, or from disk, or there was none.
     pub fn is_stale(&self, view: &View) -> bool {
-        view.whole.is_none_or(|whole| whole.begun.elapsed() > self.stale_after)
+        view.whole.is_none_or(|whole| !whole.is_within(self.stale_after))
     }
 
     /// Numbers a read that begins now.
     pub fn begin_read(&self) -> Moment {
         let sequence = self.reads_begun.fetch_add(1, Ordering::SeqCst) + 1;
-        Moment { read: Read { sequence, started_at: Timestamp::now() }, begun: Instant::now() }
+        Moment { read: Read { sequence, started_at: Timestamp::now() }, begun: Some(Instant::now()) }
     }
 
     /// The number of the read that began last. Those that begin later have greater ones.

@@ -50,6 +50,7 @@ pub fn readiness(state: &State) -> daemon::State {
 
 fn warnings(state: &State, view: &View) -> Vec<String> {
     let mut warnings = warnings_about_reading(state, view);
+    warnings.extend(view.held_back.map(|held_back| held_back.to_string()));
     warnings.extend(state.remarks());
     match view.problems.len() {
         0 => {}
@@ -66,7 +67,7 @@ fn warnings_about_reading(state: &State, view: &View) -> Vec<String> {
         None => warnings.push("SMD was not read yet: look-ups answer UNAVAILABLE.".to_owned()),
         Some(whole) if state.is_stale(view) => warnings.push(format!(
             "The inventory is stale: the last whole read of SMD began {} s ago, and stale_after is {} s.",
-            whole.begun.elapsed().as_secs(),
+            whole.age().as_secs(),
             state.stale_after.as_secs()
         )),
         Some(_) => {}

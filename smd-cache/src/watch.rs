@@ -130,7 +130,10 @@ impl Session {
         let synced = self.is_synced(state, &view);
         let (domain, zones) = match &view.snapshot {
             Some(snapshot) => (domain(snapshot), zones(snapshot)),
-            None => state.configured(),
+            None => {
+                let configured = state.configured();
+                (configured.domain.clone(), configured.zones.clone())
+            }
         };
         self.phase = Phase::Waiting { greeted: view.generation() };
         let resumed = synced && self.start(state, &view, view.generation());

@@ -74,24 +74,12 @@ impl Config {
     /// those of [`Config::not_served`] they change how well it serves, not what; it starts and says so.
     pub fn without_effect(&self, program: Program) -> Vec<&'static str> {
         let usual = Config::default();
-        let (cache, usual_cache) = (&self.smd_cache, &usual.smd_cache);
-        let polls = !cache.poll_changes.is_zero() && cache.poll_changes != usual_cache.poll_changes;
-        let keeps = cache.snapshot_file.is_some() && cache.snapshot_file != usual_cache.snapshot_file;
         let (file, usual_file) = (&self.inventory.replica_file, &usual.inventory.replica_file);
         let tuned = match program {
-            Program::SmdCache => vec![
-                ("smd_cache.poll_changes", polls),
-                ("smd_cache.max_shrink", cache.max_shrink != usual_cache.max_shrink),
-                (
-                    "smd_cache.shrink_confirmations",
-                    cache.shrink_confirmations != usual_cache.shrink_confirmations,
-                ),
-                ("smd_cache.snapshot_file", keeps),
-            ],
             Program::Dhcpd | Program::Dnsd => {
                 vec![("inventory.replica_file", file.is_some() && file != usual_file)]
             }
-            Program::Tftpd => Vec::new(),
+            Program::SmdCache | Program::Tftpd => Vec::new(),
         };
         tuned.into_iter().filter(|(_, is_tuned)| *is_tuned).map(|(key, _)| key).collect()
     }

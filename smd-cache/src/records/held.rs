@@ -1,74 +1,201 @@
 //! Rows of one kind, each with the number of the latest read that had it.
+//!
+//! ```text
+//!            a whole read lacks it           `?ID=` lacks it, too            the guard lets go
+//!   held ───────────────────────────▶ missing ─────────────────▶ gone ───────────────────────▶ buried
+//!    ▲  └── still served ──┘              │  └── still served ──┘  │  └── still served ──┘        │
+//!    └───────────────── a later read has it ◀──────────────────────┴──────────────────────────────┘
+//! ```
+//! A row whose new form can serve nobody, where the old one could, keeps the old form beside it until the guard lets go.
+//! Buried rows are remembered for a while, so that a slow read that began before they went cannot bring them back.
 
 use super::{Decoded, Problem, Read, Reason, Record, Rejected};
+use jiff::SignedDuration;
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry},
 };
 
+/// How long a row that went is remembered: twice the longest that a read can take (`smd::WHOLE_TIMEOUT`, three sources).
+const BURIED_FOR: SignedDuration = SignedDuration::from_secs(180);
+
+/// So many keys that were touched are listed; with more the whole snapshot is built anew, which costs no more. A guess.
+const MAX_TOUCHED: usize = 4_096;
+
 #[derive(Debug)]
-pub struct Held<R> {
+pub struct Held<R: Record> {
     /// In order of their keys.
     rows: Vec<Row<R>>,
     rejected: BTreeMap<String, (u64, Problem)>,
     last_whole: Option<Read>,
-    /// Number of the whole read before that: what neither of the two had is gone.
-    whole_before: Option<u64>,
+    buried: BTreeMap<R::Key, Read>,
+    /// Rows that are gone or have a former form: what the guard has not let go yet.
+    losses: usize,
+    /// Something that the last whole read said is no longer what is held, so that its body is not to be believed unread.
+    overtaken: bool,
+    touched: Touched<R::Name>,
     revision: u64,
 }
 
 #[derive(Debug)]
 struct Row<R> {
     sequence: u64,
+    /// The last whole read had it.
+    in_whole: bool,
     record: R,
     /// Further ones with the same key in the same read; SMD's database forbids it.
     others: Vec<R>,
+    /// SMD was asked for it by name, in this read, and does not have it.
+    gone: Option<Read>,
+    /// What it was when it could last serve somebody.
+    former: Option<Box<R>>,
 }
 
-impl<R> Default for Held<R> {
+/// Names of what changed since somebody asked; too many are all.
+#[derive(Debug)]
+struct Touched<N>(Option<BTreeSet<N>>);
+
+impl<N: Ord> Touched<N> {
+    fn add(&mut self, name: N) {
+        if let Some(names) = &mut self.0 {
+            names.insert(name);
+            if names.len() > MAX_TOUCHED {
+                self.0 = None;
+            }
+        }
+    }
+}
+
+impl<R: Record> Default for Held<R> {
     fn default() -> Self {
         Held {
             rows: Vec::new(),
             rejected: BTreeMap::new(),
             last_whole: None,
-            whole_before: None,
+            buried: BTreeMap::new(),
+            losses: 0,
+            overtaken: false,
+            touched: Touched(Some(BTreeSet::new())),
             revision: 0,
         }
     }
 }
 
 impl<R: Record> Held<R> {
+    /// What was believed before the start: older than any read.
+    pub fn restore(&mut self, records: Vec<R>) {
+        self.rows = grouped(0, records);
+        self.touched = Touched(None);
+        self.revision += 1;
+    }
+
     pub fn apply(&mut self, read: Read, answer: Decoded<R>) {
-        self.put_rows(grouped(read, answer.records));
+        let put = self.put(read, answer);
+        self.overtaken |= put.changed;
+    }
+
+    fn put(&mut self, read: Read, answer: Decoded<R>) -> Put {
+        self.buried.retain(|_, buried| read.started_at.duration_since(buried.started_at) < BURIED_FOR);
+        let put = self.put_rows(grouped(read.sequence, answer.records));
         let mut rejected = answer.rejected;
         rejected.sort();
         for Rejected { key, problem } in rejected {
             self.reject(key, read.sequence, problem);
         }
-        self.forget();
+        self.forget_rejected();
+        put
     }
 
     pub fn apply_whole(&mut self, read: Read, answer: Decoded<R>) {
-        self.apply(read, answer);
+        let latest = self.last_whole.is_none_or(|last| last.sequence < read.sequence);
+        let put = self.put(read, answer);
+        if latest {
+            self.overtaken = put.passed_over;
+            self.rows.iter_mut().for_each(|row| row.in_whole = row.sequence == read.sequence);
+        }
         self.was_whole(read);
+    }
+
+    /// Whether a body that equals the last whole one says what is held.
+    pub fn is_repeatable(&self) -> bool {
+        self.last_whole.is_some() && !self.overtaken
     }
 
     pub fn repeat_whole(&mut self, read: Read) -> bool {
         let Some(last) = self.last_whole.filter(|last| last.sequence < read.sequence) else { return false };
-        let newer_came = |sequence: u64| sequence > last.sequence;
-        if self.rows.iter().any(|row| newer_came(row.sequence))
-            || self.rejected.values().any(|(sequence, _)| newer_came(*sequence))
-        {
+        if self.overtaken || self.rejected.values().any(|(sequence, _)| *sequence > last.sequence) {
             return false;
         }
-        for row in self.rows.iter_mut().filter(|row| row.sequence == last.sequence) {
-            row.sequence = read.sequence;
+        for row in self.rows.iter_mut().filter(|row| row.in_whole) {
+            row.sequence = row.sequence.max(read.sequence);
         }
         for (sequence, _) in self.rejected.values_mut() {
             *sequence = read.sequence;
         }
         self.was_whole(read);
         true
+    }
+
+    /// Takes in the answer to having asked for these rows by name: those that it lacks are gone, unless something newer
+    /// had them.
+    pub fn confirm(&mut self, read: Read, asked: &[R::Key], answer: Decoded<R>) {
+        self.apply(read, answer);
+        for key in asked {
+            let Ok(at) = self.rows.binary_search_by(|row| row.record.key_order(key)) else {
+                self.bury(key.clone(), read);
+                continue;
+            };
+            let row = &mut self.rows[at];
+            if row.sequence < read.sequence && row.gone.is_none_or(|gone| gone.sequence < read.sequence) {
+                self.losses += usize::from(!row.is_loss());
+                row.gone = Some(read);
+            }
+        }
+    }
+
+    /// Rows that the last whole read lacked and that nobody asked about since, in order of their keys.
+    pub fn missing(&self) -> impl Iterator<Item = &R> {
+        let last = self.last_whole.map_or(0, |last| last.sequence);
+        self.rows.iter().filter(move |row| row.sequence < last && row.gone.is_none()).map(|row| &row.record)
+    }
+
+    /// Something is gone, or can serve nobody any more, and was not let go.
+    pub fn has_losses(&self) -> bool {
+        self.losses > 0
+    }
+
+    /// What would be left, each in its newest form.
+    pub fn without_losses(&self) -> impl Iterator<Item = &R> {
+        let left = self.rows.iter().filter(|row| row.gone.is_none());
+        left.flat_map(|row| std::iter::once(&row.record).chain(&row.others))
+    }
+
+    /// What is still shown although SMD does not have it so any more.
+    pub fn losses(&self) -> impl Iterator<Item = &R> {
+        self.rows.iter().filter(|row| row.is_loss()).map(Row::shown)
+    }
+
+    /// Believes that what is gone is gone.
+    pub fn let_go(&mut self) {
+        if self.losses == 0 {
+            return;
+        }
+        self.losses = 0;
+        self.revision += 1;
+        let mut buried = Vec::new();
+        for row in self.rows.iter_mut().filter(|row| row.is_loss()) {
+            row.former = None;
+            self.touched.add(row.record.name());
+            self.overtaken |= row.in_whole;
+            buried.extend(row.gone.map(|gone| (row.record.key(), gone)));
+        }
+        buried.into_iter().for_each(|(key, gone)| self.bury(key, gone));
+        self.rows.retain(|row| row.gone.is_none());
+    }
+
+    fn bury(&mut self, key: R::Key, gone: Read) {
+        let buried = self.buried.entry(key).or_insert(gone);
+        *buried = gone.max(*buried);
     }
 
     pub fn last_whole(&self) -> Option<Read> {
@@ -79,8 +206,20 @@ impl<R: Record> Held<R> {
         self.revision
     }
 
+    /// What was put, replaced or removed since the last call; `None`: too much to list.
+    pub fn take_touched(&mut self) -> Option<BTreeSet<R::Name>> {
+        std::mem::replace(&mut self.touched.0, Some(BTreeSet::new()))
+    }
+
     pub fn records(&self) -> impl Iterator<Item = &R> {
-        self.rows.iter().flat_map(|row| std::iter::once(&row.record).chain(&row.others))
+        self.rows.iter().flat_map(|row| std::iter::once(row.shown()).chain(&row.others))
+    }
+
+    /// Those for which `compare` says equal, which must go by the order of their keys.
+    pub fn matching(&self, compare: impl Fn(&R) -> Ordering) -> impl Iterator<Item = &R> {
+        let start = self.rows.partition_point(|row| compare(&row.record).is_lt());
+        let same = self.rows[start..].iter().take_while(move |row| compare(&row.record).is_eq());
+        same.flat_map(|row| std::iter::once(row.shown()).chain(&row.others))
     }
 
     pub fn holds(&self, compare: impl Fn(&R) -> Ordering) -> bool {
@@ -99,24 +238,51 @@ impl<R: Record> Held<R> {
     }
 
     /// Both lists are in order of their keys.
-    fn put_rows(&mut self, rows: Vec<Row<R>>) {
+    fn put_rows(&mut self, rows: Vec<Row<R>>) -> Put {
+        let mut put = Put::default();
         let mut fresh = Vec::new();
         let mut at = 0;
         for row in rows {
-            let before = |held: &Row<R>| held.record.compare_keys(&row.record).is_lt();
-            while self.rows.get(at).is_some_and(before) {
-                at += 1;
-            }
-            match self.rows.get_mut(at).filter(|held| held.record.compare_keys(&row.record).is_eq()) {
+            at = advance(&self.rows, at, |held| held.record.compare_keys(&row.record).is_lt());
+            match self.rows.get(at).filter(|held| held.record.compare_keys(&row.record).is_eq()) {
+                None if self.is_buried(&row) => put.passed_over = true,
                 None => fresh.push(row),
-                Some(held) => self.revision += u64::from(held.replace(row)),
+                Some(_) => match self.replace(at, row) {
+                    Replaced::Older => put.passed_over = true,
+                    Replaced::Same => {}
+                    Replaced::Changed => put.changed = true,
+                },
             }
         }
         if !fresh.is_empty() {
             self.revision += 1;
+            for row in &fresh {
+                self.touched.add(row.record.name());
+                self.buried.remove(&row.record.key());
+            }
             self.rows.extend(fresh);
             self.rows.sort_by(|a, b| a.record.compare_keys(&b.record));
         }
+        put
+    }
+
+    fn replace(&mut self, at: usize, row: Row<R>) -> Replaced {
+        let held = &mut self.rows[at];
+        let was_loss = held.is_loss();
+        let replaced = held.replace(row);
+        if replaced == Replaced::Changed {
+            self.revision += 1;
+            self.touched.add(held.record.name());
+        }
+        self.losses += usize::from(held.is_loss());
+        self.losses -= usize::from(was_loss);
+        replaced
+    }
+
+    /// It went after the read that has it began.
+    fn is_buried(&self, row: &Row<R>) -> bool {
+        !self.buried.is_empty()
+            && self.buried.get(&row.record.key()).is_some_and(|buried| row.sequence <= buried.sequence)
     }
 
     fn reject(&mut self, key: String, sequence: u64, problem: Problem) {
@@ -134,54 +300,97 @@ impl<R: Record> Held<R> {
     }
 
     fn was_whole(&mut self, read: Read) {
-        match self.last_whole {
-            None => self.last_whole = Some(read),
-            Some(last) if last.sequence < read.sequence => {
-                self.whole_before = Some(last.sequence);
-                self.last_whole = Some(read);
-            }
-            Some(_) => self.whole_before = self.whole_before.max(Some(read.sequence)),
+        if self.last_whole.is_none_or(|last| last.sequence < read.sequence) {
+            self.last_whole = Some(read);
         }
-        self.forget();
+        self.forget_rejected();
     }
 
-    /// Drops what the two latest whole reads both did not have; of what was rejected, all that the latest one did not have.
-    fn forget(&mut self) {
-        let held = self.rows.len() + self.rejected.len();
-        if let Some(before) = self.whole_before {
-            self.rows.retain(|row| row.sequence >= before);
-        }
+    /// Drops what was rejected and the latest whole read did not have.
+    fn forget_rejected(&mut self) {
+        let held = self.rejected.len();
         if let Some(last) = self.last_whole {
             self.rejected.retain(|_, (sequence, _)| *sequence >= last.sequence);
         }
-        self.revision += u64::from(held != self.rows.len() + self.rejected.len());
+        self.revision += u64::from(held != self.rejected.len());
     }
 }
 
-impl<R: PartialEq> Row<R> {
-    /// Takes the later of the two; true when that changes anything. An equal record stays where it is in memory.
-    fn replace(&mut self, row: Row<R>) -> bool {
-        if row.sequence <= self.sequence {
-            return false;
+impl<R: Record> Row<R> {
+    fn is_loss(&self) -> bool {
+        self.gone.is_some() || self.former.is_some()
+    }
+
+    fn shown(&self) -> &R {
+        self.former.as_deref().unwrap_or(&self.record)
+    }
+
+    /// Takes the later of the two. An equal record stays where it is in memory.
+    fn replace(&mut self, row: Row<R>) -> Replaced {
+        if row.sequence <= self.sequence || self.gone.is_some_and(|gone| row.sequence <= gone.sequence) {
+            return Replaced::Older;
         }
+        self.gone = None;
+        self.sequence = row.sequence;
         if self.record == row.record && self.others == row.others {
-            self.sequence = row.sequence;
-            return false;
+            return Replaced::Same;
         }
-        *self = row;
-        true
+        let before = std::mem::replace(&mut self.record, row.record);
+        self.others = row.others;
+        if self.record.can_serve() {
+            self.former = None;
+        } else if self.former.is_none() && before.can_serve() {
+            self.former = Some(Box::new(before));
+        }
+        Replaced::Changed
+    }
+}
+
+/// What came of an answer's rows.
+#[derive(Debug, Clone, Copy, Default)]
+struct Put {
+    /// Some were older than what is held.
+    passed_over: bool,
+    /// Some were different from what was held.
+    changed: bool,
+}
+
+/// What came of a row that was there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replaced {
+    /// What is held is newer.
+    Older,
+    Same,
+    Changed,
+}
+
+/// The first position from `at` on that is not before. Mostly it is this one or the next: whole reads name every row.
+fn advance<R>(rows: &[R], at: usize, before: impl Fn(&R) -> bool) -> usize {
+    match rows[at..] {
+        [ref this, ref next, ..] if before(this) && before(next) => {
+            at + 2 + rows[at + 2..].partition_point(before)
+        }
+        [ref this, ..] if before(this) => at + 1,
+        _ => at,
     }
 }
 
 /// SMD's own order means nothing: an updated row moves to the end.
-fn grouped<R: Record>(read: Read, mut records: Vec<R>) -> Vec<Row<R>> {
+fn grouped<R: Record>(sequence: u64, mut records: Vec<R>) -> Vec<Row<R>> {
     records.sort_by(|a, b| a.compare_keys(b).then_with(|| a.cmp(b)));
     records.dedup();
     let mut rows: Vec<Row<R>> = Vec::with_capacity(records.len());
     for record in records {
         match rows.last_mut().filter(|row| row.record.compare_keys(&record).is_eq()) {
             Some(row) => row.others.push(record),
-            None => rows.push(Row { sequence: read.sequence, record, others: Vec::new() }),
+            None => rows.push(Row {
+                sequence,
+                in_whole: false,
+                record,
+                others: Vec::new(),
+                gone: None,
+                former: None,
+            }),
         }
     }
     for row in rows.iter_mut().filter(|row| !row.others.is_empty()) {

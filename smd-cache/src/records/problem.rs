@@ -39,11 +39,13 @@ pub enum Reason {
     DuplicateAddress,
     /// One name, several components.
     DuplicateName,
+    /// SMD does not have it (so) any more, and the wipe guard does not believe that.
+    HeldBack,
 }
 
 impl Reason {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Reason; 16] = [
+    pub const ALL: [Reason; 17] = [
         Reason::BadRecord,
         Reason::BadMac,
         Reason::UnusableMac,
@@ -60,6 +62,7 @@ impl Reason {
         Reason::DuplicateMac,
         Reason::DuplicateAddress,
         Reason::DuplicateName,
+        Reason::HeldBack,
     ];
 
     /// `bad_mac`, `no_component` ...
@@ -81,6 +84,7 @@ impl Reason {
             Reason::DuplicateMac => "duplicate_mac",
             Reason::DuplicateAddress => "duplicate_address",
             Reason::DuplicateName => "duplicate_name",
+            Reason::HeldBack => "held_back",
         }
     }
 }

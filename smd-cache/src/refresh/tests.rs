@@ -1,16 +1,31 @@
-use super::*;
-use crate::{naming::Naming, snapshot::Bearer};
+use super::{believed::Hashes, reads::News, *};
+use crate::{
+    naming::Naming,
+    records::{BadBody, decode_components, decode_interfaces},
+    smd::Groups,
+    snapshot::{Bearer, Snapshot},
+};
 use futures::FutureExt;
 use prometheus_client::registry::Registry;
+
+const LIMITS: Limits = Limits { max_shrink: 50, confirmations: 3 };
 
 fn owner() -> (Refresher, Owner) {
     let config = Arc::new(Config::default());
     let settings = Settings::of(&config);
     let state = Arc::new(State::new(settings.stale_after));
     let metrics = Metrics::register(&mut Registry::default(), &state);
-    let (refresher, asks) = Refresher::new();
+    let (refresher, inbox) = Refresher::new();
     let (_, reload) = watch::channel(config);
-    (refresher, Owner::new(settings, state, metrics, asks, reload).unwrap())
+    (refresher, Owner::new(settings, state, metrics, inbox, reload).unwrap())
+}
+
+fn naming(file: &str) -> Arc<Naming> {
+    Settings::of(&::config::parse(file).unwrap()).naming
+}
+
+fn believed(file: &str) -> Believed {
+    Believed::new(naming(file), LIMITS)
 }
 
 #[test]
@@ -26,62 +41,112 @@ fn retries_come_later_and_later_but_never_later_than_a_refresh() {
     }
 }
 
+fn moment(sequence: u64) -> Moment {
+    let read =
+        Read { sequence, started_at: Timestamp::from_second(1_800_000_000 + sequence as i64).unwrap() };
+    Moment { read, begun: Some(Instant::now()) }
+}
+
+fn news<R>(
+    sequence: u64,
+    last: Option<u128>,
+    (text, hash): (&str, u128),
+    decode: fn(&[u8]) -> Result<Decoded<R>, BadBody>,
+) -> News<R> {
+    let decoded = (last != Some(hash)).then(|| decode(text.as_bytes()).unwrap());
+    News { read: moment(sequence).read, hash, decoded }
+}
+
 /// A whole read taken in; bodies of the same hash are the same to it.
-fn learn(believed: &mut Believed, sequence: u64, bodies: [(&str, u128); 2]) {
-    let [interfaces, components] = bodies.map(|(text, hash)| Body { bytes: text.to_owned().into(), hash });
-    let read = |sequence| Read { sequence, started_at: jiff::Timestamp::now() };
-    let interfaces = believed.decode_interfaces(read(sequence), &interfaces).unwrap();
-    let components = believed.decode_components(read(sequence + 1), &components).unwrap();
-    believed.learn(interfaces, components);
+fn learn(believed: &mut Believed, sequence: u64, bodies: [(&str, u128); 2]) -> bool {
+    let Hashes { interfaces, components, .. } = believed.hashes();
+    let interfaces = news(sequence, interfaces, bodies[0], decode_interfaces);
+    let components = news(sequence + 1, components, bodies[1], decode_components);
+    let moment = moment(sequence);
+    believed.learn(Whole { moment, interfaces, groups: None, components, missing: Vec::new(), date: None })
 }
 
 const COMPONENTS: &str = r#"{"Components":[{"ID":"x1000c0s0b0n0","Type":"Node","NID":1}]}"#;
 
 fn interfaces(held: bool) -> String {
-    let interface = r#"{"ID":"020000000001","MACAddress":"02:00:00:00:00:01","ComponentID":"x1000c0s0b0n0","IPAddresses":[]}"#;
+    let interface = r#"{"ID":"020000000001","MACAddress":"02:00:00:00:00:01","ComponentID":"x1000c0s0b0n0",
+        "LastUpdate":"2026-11-23T00:00:00Z","IPAddresses":[{"IPAddress":"10.0.0.1"}]}"#;
     format!("[{}]", if held { interface } else { "" })
 }
 
-/// One whole read of a machine that is there or not; whether it is served afterwards.
-async fn read(owner: &mut Owner, sequence: u64, held: bool) -> bool {
-    let learnt = owner.off_reactor(move |believed| {
-        learn(believed, sequence, [(&interfaces(held), held.into()), (COMPONENTS, 2)]);
-        Ok(believed.build().0.interface("02:00:00:00:00:01".parse().expect("a MAC")).is_some())
-    });
-    learnt.await.unwrap()
+/// SMD is asked for what is missing, and has nothing of it.
+fn confirm_missing(believed: &mut Believed, sequence: u64) {
+    let Some(doubt) = believed.missing() else { return };
+    let read = moment(sequence).read;
+    let nothing = Asked {
+        read,
+        asked: doubt.interfaces,
+        answer: Decoded { records: Vec::new(), rejected: Vec::new() },
+    };
+    let no_component = Asked {
+        read,
+        asked: doubt.components,
+        answer: Decoded { records: Vec::new(), rejected: Vec::new() },
+    };
+    believed.confirm(Confirmed { interfaces: vec![nothing], components: vec![no_component] });
+}
+
+fn shown(believed: &mut Believed, occasion: Occasion) -> Picture {
+    believed.picture(occasion, Timestamp::from_second(1_800_000_000).unwrap())
+}
+
+fn holds_the_machine(snapshot: &Snapshot) -> bool {
+    snapshot.interface("02:00:00:00:00:01".parse().unwrap()).is_some()
 }
 
 #[tokio::test]
-async fn after_a_panic_while_building_a_removal_still_takes_two_reads() {
+async fn a_panic_while_building_costs_only_that_read() {
     let (_, mut owner) = owner();
-    assert!(read(&mut owner, 1, true).await);
-    let before = owner.believed.snapshot.clone().unwrap();
-    let panics = owner.off_reactor(|_| -> Result<(), Failed> { panic!("a bug, on purpose") });
+    let first = owner.off_reactor(|believed| {
+        learn(believed, 1, [(&interfaces(true), 1), (COMPONENTS, 2)]);
+        shown(believed, Occasion::Whole).snapshot
+    });
+    let before = first.await.unwrap();
+    let panics = owner.off_reactor(|_| -> () { panic!("a bug, on purpose") });
     let failed = panics.await.unwrap_err();
     assert_eq!((failed.1.label(), failed.1.to_string().contains("on purpose")), ("bug", true));
-    let kept = owner.believed.snapshot.clone().unwrap();
-    assert!(Arc::ptr_eq(&kept, &before), "holders, generation and serials are still known");
-    assert!(read(&mut owner, 3, false).await, "missing once");
-    assert!(!read(&mut owner, 5, false).await, "missing twice");
+    let again = owner.off_reactor(|believed| {
+        assert!(believed.hashes().interfaces.is_none(), "bodies are decoded whatever they are");
+        learn(believed, 3, [(&interfaces(true), 1), (COMPONENTS, 2)]);
+        shown(believed, Occasion::Whole).snapshot
+    });
+    let again = again.await.unwrap();
+    assert_eq!(again.generation(), before.generation(), "holders, generation and serials are still known");
+    let gap = owner.off_reactor(|believed| {
+        learn(believed, 5, [(&interfaces(false), 3), (COMPONENTS, 2)]);
+        holds_the_machine(&shown(believed, Occasion::Whole).snapshot)
+    });
+    assert!(gap.await.unwrap(), "missing once");
 }
 
 #[test]
 fn groups_that_were_read_outlive_other_rules() {
-    let naming = |file: &str| Settings::of(&::config::parse(file).unwrap()).naming;
-    let mut believed = Believed::new(naming("rules: ['group:blue,hostname:blue{04d}']\ndomain: a"));
+    let file = |hostname: &str| format!("rules: ['group:blue,hostname:{hostname}{{04d}}']\ndomain: a");
+    let mut believed = believed(&file("blue"));
     let node = "x1000c0s0b0n0".parse().unwrap();
     let groups = Groups::from([(node, vec!["blue".to_owned()])]);
     let bodies: [(&str, u128); 2] = [(&interfaces(true), 1), (COMPONENTS, 2)];
-    believed.learn_groups(1, groups);
-    learn(&mut believed, 1, bodies);
+    let whole = Whole {
+        moment: moment(1),
+        interfaces: news(1, None, bodies[0], decode_interfaces),
+        groups: Some((1, groups)),
+        components: news(2, None, bodies[1], decode_components),
+        missing: Vec::new(),
+        date: None,
+    };
+    assert!(believed.learn(whole));
     let names = |believed: &mut Believed| {
-        let snapshot = believed.build().0;
+        let snapshot = shown(believed, Occasion::Whole).snapshot;
         ["blue0001.a", "red0001.a"]
             .map(|name| !matches!(snapshot.by_name(&name.parse().unwrap()), Bearer::Nobody))
     };
     assert_eq!(names(&mut believed), [true, false]);
-    believed.rename(naming("rules: ['group:blue,hostname:red{04d}']\ndomain: a"));
-    assert!(!believed.is_settled());
+    believed.rename(naming(&file("red")));
     learn(&mut believed, 3, bodies);
     assert_eq!(names(&mut believed), [false, true]);
     believed.forget_groups();
@@ -91,62 +156,151 @@ fn groups_that_were_read_outlive_other_rules() {
 
 #[test]
 fn nothing_is_built_anew_while_records_and_rules_are_the_same() {
-    let naming = |domain: &str| Naming::new(Vec::new(), domain.parse().ok(), Vec::new());
-    let mut believed = Believed::new(naming("a"));
-    assert!(!believed.is_settled());
+    let mut believed = believed("domain: a");
     let none = interfaces(false);
     let machine = interfaces(true);
     let gone: [(&str, u128); 2] = [(&none, 0), (COMPONENTS, 2)];
     let here: [(&str, u128); 2] = [(&machine, 1), (COMPONENTS, 2)];
     let mut sequence = 1;
-    // Whether there is something to build after a read.
+    let mut last: Option<Arc<Snapshot>> = None;
+    // Whether something is built after a read.
     let mut after = |believed: &mut Believed, bodies| {
         learn(believed, sequence, bodies);
         sequence += 2;
-        let settled = believed.is_settled();
-        believed.build();
-        !settled
+        let snapshot = shown(believed, Occasion::Whole).snapshot;
+        let before = last.replace(snapshot.clone());
+        before.is_none_or(|before| !Arc::ptr_eq(&before, &snapshot))
     };
     for (case, bodies, expected) in [
         ("the first", here, true),
         ("the same", here, false),
-        ("missing once", gone, false),
-        ("missing twice", gone, true),
-        ("as before", gone, false),
-        ("back", here, true),
-        ("the same again", here, false),
+        ("missing", gone, false),
+        ("still missing", gone, false),
+        ("back", here, false),
     ] {
         assert_eq!(after(&mut believed, bodies), expected, "{case}");
     }
-    believed.rename(naming("a"));
+    believed.rename(naming("domain: a"));
     assert!(!after(&mut believed, here), "equal rules");
-    believed.rename(naming("b"));
+    believed.rename(naming("domain: b"));
     assert!(after(&mut believed, here), "other rules");
-    believed.doubt();
+    believed.doubt_everything();
     assert!(after(&mut believed, here), "a panic");
 }
 
 #[test]
-fn what_was_asked_for_by_name_does_not_stop_whole_reads_from_counting() {
-    let mut believed = Believed::new(Naming::new(Vec::new(), None, Vec::new()));
-    let machine = interfaces(true);
-    let bodies: [(&str, u128); 2] = [(&machine, 1), (r#"{"Components":[]}"#, 2)];
-    learn(&mut believed, 1, bodies);
-    let read = Read { sequence: 3, started_at: jiff::Timestamp::now() };
-    let asked = ["x1000c0s0b0n0".parse().unwrap()];
-    believed.learn_some(read, &asked, &Body { bytes: COMPONENTS.into(), hash: 3 }).unwrap();
-    for (sequence, held) in [(4, 1), (6, 0)] {
-        learn(&mut believed, sequence, bodies);
-        assert_eq!(believed.records.components().count(), held, "{sequence}");
+fn the_last_machine_stays_until_an_operator_says_otherwise() {
+    let mut believed = believed("domain: a");
+    learn(&mut believed, 1, [(&interfaces(true), 1), (COMPONENTS, 2)]);
+    assert!(shown(&mut believed, Occasion::Whole).held_back.is_none());
+    for sequence in (3..43).step_by(4) {
+        learn(&mut believed, sequence, [("[]", 3), (COMPONENTS, 2)]);
+        confirm_missing(&mut believed, sequence + 2);
+        let picture = shown(&mut believed, Occasion::Whole);
+        let held_back = picture.held_back.expect("nothing would be left");
+        assert_eq!((held_back.left, held_back.of, held_back.needed), (0, 1, None));
+        assert!(holds_the_machine(&picture.snapshot));
+        let said: Vec<_> = picture.problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert!(said.iter().any(|text| text.contains("02:00:00:00:00:01 would be lost")), "{said:?}");
+        assert!(said.iter().any(|text| text.contains("refresh --force")), "{said:?}");
     }
+    let picture = shown(&mut believed, Occasion::Forced);
+    assert!(picture.held_back.is_none() && !holds_the_machine(&picture.snapshot));
+    assert_eq!(picture.problems.len(), 0);
+}
+
+#[test]
+fn additions_go_on_while_losses_are_held_back() {
+    let mut believed = believed("domain: a");
+    learn(&mut believed, 1, [(&interfaces(true), 1), (COMPONENTS, 2)]);
+    shown(&mut believed, Occasion::Whole);
+    learn(&mut believed, 3, [("[]", 3), (COMPONENTS, 2)]);
+    confirm_missing(&mut believed, 5);
+    assert!(shown(&mut believed, Occasion::Whole).held_back.is_some());
+    let newcomer = interfaces(true).replace("01\"", "02\"").replace("10.0.0.1", "10.0.0.2");
+    let newcomer = decode_interfaces(newcomer.as_bytes()).unwrap();
+    believed.learn_some(moment(6).read, newcomer, Vec::new());
+    let picture = shown(&mut believed, Occasion::Other);
+    assert!(picture.snapshot.interface("02:00:00:00:00:02".parse().unwrap()).is_some());
+    assert!(holds_the_machine(&picture.snapshot) == picture.held_back.is_some());
+}
+
+#[test]
+fn a_picture_in_which_all_have_one_address_is_left_as_it_was() {
+    let body = |one_address: bool| {
+        let row = |number: u32| {
+            let address = if one_address { 1 } else { number };
+            format!(
+                r#"{{"ID":"0200000000{number:02x}","MACAddress":"0200000000{number:02x}","ComponentID":"x0c0s{number}b0n0",
+                "IPAddresses":[{{"IPAddress":"10.0.0.{address}"}}]}}"#
+            )
+        };
+        format!("[{}]", (1..=40).map(row).collect::<Vec<_>>().join(","))
+    };
+    let component = |number| format!(r#"{{"ID":"x0c0s{number}b0n0","Type":"Node","NID":{number}}}"#);
+    let components =
+        format!("{{\"Components\":[{}]}}", (1..=40).map(component).collect::<Vec<_>>().join(","));
+    let mut believed = believed("domain: a");
+    learn(&mut believed, 1, [(&body(false), 1), (&components, 2)]);
+    assert_eq!(shown(&mut believed, Occasion::Whole).snapshot.counts().servable_interfaces, 40);
+    for (sequence, reads) in [(3, 1), (5, 2)] {
+        learn(&mut believed, sequence, [(&body(true), 3), (&components, 2)]);
+        let picture = shown(&mut believed, Occasion::Whole);
+        assert_eq!(picture.snapshot.counts().servable_interfaces, 40);
+        assert_eq!(picture.held_back.map(|held| (held.left, held.reads)), Some((1, reads)));
+    }
+    learn(&mut believed, 7, [(&body(true), 3), (&components, 2)]);
+    let picture = shown(&mut believed, Occasion::Whole);
+    assert_eq!(
+        (picture.snapshot.counts().servable_interfaces, picture.held_back),
+        (1, None),
+        "three in a row"
+    );
+}
+
+#[test]
+fn changes_are_asked_for_by_smds_clocks() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let mut believed = believed("domain: a");
+    assert_eq!(believed.changes_since(), Timestamp::UNIX_EPOCH, "all that there is");
+    learn(&mut believed, 1, [(&interfaces(true), 1), (COMPONENTS, 2)]);
+    assert_eq!(believed.changes_since(), at("2026-11-22T23:59:50Z"), "the greatest LastUpdate, with overlap");
+    let later = interfaces(true).replace("2026-11-23T00:00:00Z", "2199-01-01T00:00:00Z");
+    let delta = Delta {
+        moment: moment(3),
+        interfaces: decode_interfaces(later.as_bytes()).unwrap(),
+        components: Vec::new(),
+        date: Some(at("2026-11-23T01:00:00Z")),
+    };
+    believed.learn_delta(delta);
+    assert_eq!(believed.changes_since(), at("2026-11-23T00:59:50Z"), "a row from the future hides nothing");
+}
+
+#[test]
+fn components_that_nobody_has_are_asked_for_in_turn() {
+    let row = |number: u32| {
+        format!(
+            r#"{{"ID":"02000000{:02x}{:02x}","MACAddress":"02000000{:02x}{:02x}","ComponentID":"x0c0s{number}b0n0"}}"#,
+            number / 256,
+            number % 256,
+            number / 256,
+            number % 256
+        )
+    };
+    let body = format!("[{}]", (0..1_500).map(row).collect::<Vec<_>>().join(","));
+    let mut believed = believed("domain: a");
+    learn(&mut believed, 1, [(&body, 1), (r#"{"Components":[]}"#, 2)]);
+    assert_eq!(believed.wanted().len(), 1_500);
+    let asked: Vec<usize> = (0..3).map(|_| believed.some_wanted().len()).collect();
+    assert_eq!(asked, [1_000, 500, 1_000]);
 }
 
 #[tokio::test]
 async fn more_callers_than_may_wait_are_told_so() {
     let (refresher, owner) = owner();
-    let mut waiting: Vec<_> = (0..MAX_ASKED).map(|_| Box::pin(refresher.refresh())).collect();
+    let mut waiting: Vec<_> = (0..MAX_ASKED).map(|_| Box::pin(refresher.refresh(Kind::Whole))).collect();
     assert!(waiting.iter_mut().all(|caller| caller.now_or_never().is_none()));
-    assert!(matches!(refresher.refresh().await, Err(AskError::TooMany)));
+    assert!(matches!(refresher.refresh(Kind::Whole).await, Err(AskError::TooMany)));
     drop(owner);
     for caller in waiting {
         assert!(matches!(caller.await, Err(AskError::Ending)));

@@ -206,6 +206,7 @@ fn synced_means_that_no_client_goes_back() {
         problems: problems.clone(),
         read: *read,
         whole: Some(began_before),
+        ..View::default()
     };
     inventory.state.publish(view);
     assert_eq!(run(&mut session, &inventory.state), "");

@@ -1,5 +1,6 @@
 //! An SMD of a few lines that can answer anything, byte by byte. The faithful stand-in is lib/testkit's smd-sim.
 
+use serde_json::Value;
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -127,23 +128,16 @@ impl FakeSmd {
         let line = head.lines().next().unwrap().to_owned();
         let token =
             head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap_or_default();
-        let path = line
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .trim_start_matches("/hsm/v2/")
-            .split('?')
-            .next()
-            .unwrap()
-            .to_owned();
+        let target = line.split(' ').nth(1).unwrap().trim_start_matches("/hsm/v2/");
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let answer = {
             let mut inner = self.inner();
             inner.requests.push(format!("{line} {token}"));
-            inner.answers.get(path.as_str()).cloned()
+            inner.answers.get(path).cloned()
         };
         let _ = match answer {
-            Some(answer) => write(&mut stream, answer, token, line.contains("?id=")).await,
-            None => write(&mut stream, plain(404, "404 page not found"), token, false).await,
+            Some(answer) => write(&mut stream, answer, token, query).await,
+            None => write(&mut stream, plain(404, "404 page not found"), token, "").await,
         };
     }
 
@@ -157,15 +151,39 @@ pub fn plain(status: u16, body: &str) -> Answer {
     Answer::Http { status, content_type: "text/plain; charset=utf-8", body: body.into() }
 }
 
-async fn write(stream: &mut TcpStream, answer: Answer, token: &str, some: bool) -> std::io::Result<()> {
+/// What filters leave of a list. Others than these are ignored, as SMD does.
+fn filtered(body: String, query: &str) -> String {
+    let wanted = |key: &str| -> Vec<String> {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(name, _)| *name == key).map(|(_, value)| value.replace("%3A", ":")).collect()
+    };
+    let (interfaces, components, newer) = (wanted("ID"), wanted("id"), wanted("NewerThan"));
+    let Ok(mut json) = serde_json::from_str::<Value>(&body) else { return body };
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_lowercase();
+    match &mut json {
+        Value::Array(rows) if !interfaces.is_empty() => {
+            rows.retain(|row| interfaces.contains(&text(row, "ID")))
+        }
+        Value::Array(rows) if !newer.is_empty() => {
+            rows.retain(|row| text(row, "LastUpdate") > newer[0].to_lowercase());
+        }
+        Value::Object(all) if !components.is_empty() => {
+            let rows = all.get_mut("Components").and_then(Value::as_array_mut);
+            rows.into_iter().for_each(|rows| rows.retain(|row| components.contains(&text(row, "ID"))));
+        }
+        _ => return body,
+    }
+    json.to_string()
+}
+
+async fn write(stream: &mut TcpStream, answer: Answer, token: &str, query: &str) -> std::io::Result<()> {
     let (status, content_type, body, half) = match answer {
-        Answer::Json(_) if some => (200, "application/json", "{\"Components\":[]}".into(), false),
-        Answer::Json(body) => (200, "application/json", body, false),
+        Answer::Json(body) => (200, "application/json", filtered(body, query), false),
         Answer::Http { status, content_type, body } => (status, content_type, body, false),
         Answer::Half(body) => (200, "application/json", body, true),
         Answer::Hang => std::future::pending().await,
         Answer::Token(wanted, answer) if wanted == token => {
-            return Box::pin(write(stream, *answer, token, some)).await;
+            return Box::pin(write(stream, *answer, token, query)).await;
         }
         Answer::Token(..) => (401, "text/plain; charset=utf-8", "token is expired\n".into(), false),
     };

@@ -98,8 +98,6 @@ async fn malformed_keys_are_invalid_arguments_with_a_sentence() {
 async fn what_comes_later_says_so() {
     let smd = FakeSmd::empty().await;
     let mut cache = Cache::of(&smd).await.ready().await;
-    let force = v1::RefreshRequest { full: true, force: true };
-    assert_eq!(cache.grpc.refresh(force).await.unwrap_err().code(), Code::Unimplemented);
     let explain = v1::ExplainRequest { key: None };
     assert_eq!(cache.grpc.explain(explain).await.unwrap_err().code(), Code::Unimplemented);
     cache.stop().await;

@@ -6,6 +6,7 @@ mod fake_smd;
 mod look_ups;
 mod overload;
 mod program;
+mod pulling;
 mod reading;
 mod watching;
 
@@ -20,7 +21,7 @@ use smd_cache::{
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,7 +40,7 @@ struct Cache {
 }
 
 impl Cache {
-    /// Reads SMD at once and then every 20 ms.
+    /// Reads SMD whole at once and then every 20 ms.
     async fn of(smd: &FakeSmd) -> Cache {
         Cache::start(smd, "domain: cluster.local", |_| {}).await
     }
@@ -53,6 +54,8 @@ impl Cache {
         settings.admin = ([127, 0, 0, 1], 0).into();
         settings.smd.url = smd.url();
         settings.refresh = Duration::from_millis(20);
+        settings.poll_changes = Duration::ZERO;
+        settings.snapshot_file = None;
         change(&mut settings);
         let program =
             Program::start(Running::new(config::Program::SmdCache, config), settings).await.unwrap();
@@ -82,6 +85,12 @@ impl Cache {
 
     async fn another_connection(&self) -> Channel {
         Channel::from_shared(format!("http://{}", self.listens)).unwrap().connect().await.unwrap()
+    }
+
+    /// As an operator on the same host.
+    async fn over_the_socket(&self) -> SmdCacheClient<Channel> {
+        let uri = format!("unix:{}", self.socket.display());
+        SmdCacheClient::new(Endpoint::from_shared(uri).unwrap().connect().await.unwrap())
     }
 
     async fn mac(&mut self, mac: &str) -> v1::LookupReply {

@@ -4,9 +4,12 @@ use crate::{
     Cache, eventually,
     fake_smd::{Answer, COMPONENTS, FakeSmd, GROUPS, INTERFACES, plain},
 };
-use proto::v1::Outcome;
+use proto::v1::{self, Outcome};
 use smd_cache::smd::{Client, Settings, Source};
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 const MAX_BODY: u64 = 100_000;
 
@@ -161,25 +164,118 @@ async fn a_failed_read_keeps_the_old_picture_and_shows() {
     cache.stop().await;
 }
 
+fn rarely(settings: &mut smd_cache::config::Settings) {
+    settings.refresh = Duration::from_secs(3600);
+}
+
 #[tokio::test]
-async fn what_is_missing_once_stays_and_what_is_missing_twice_goes() {
+async fn what_a_read_lacks_goes_when_smd_does_not_have_it_a_second_later() {
     let smd = FakeSmd::with(&[1, 2]).await;
-    let rarely = |settings: &mut smd_cache::config::Settings| settings.refresh = Duration::from_secs(3600);
     let mut cache = Cache::start(&smd, "domain: cluster.local", rarely).await.ready().await;
     smd.set(&[2]);
+    let lacked = Instant::now();
     cache.refresh().await.unwrap();
     assert_eq!(
         cache.mac("02:00:00:00:00:01").await.outcome(),
         Outcome::Found,
         "re-discovery looks like this"
     );
+    eventually("it goes", async || cache.mac("02:00:00:00:00:01").await.outcome() == Outcome::Unknown).await;
+    assert!(lacked.elapsed() >= Duration::from_secs(1));
+    let asked = smd.requests();
+    assert!(asked.iter().any(|line| line.contains("EthernetInterfaces?ID=020000000001 ")), "{asked:?}");
+    assert!(asked.iter().any(|line| line.contains("Components?id=x1000c0s1b0n0 ")), "{asked:?}");
+    assert_eq!(cache.component("x1000c0s1b0n0").await.outcome(), Outcome::Unknown);
+    cache.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_back_a_second_later_was_never_away() {
+    let smd = FakeSmd::with(&[1, 2]).await;
+    let mut cache = Cache::start(&smd, "domain: cluster.local", rarely).await.ready().await;
+    smd.set(&[2]);
     cache.refresh().await.unwrap();
-    assert_eq!(cache.mac("02:00:00:00:00:01").await.outcome(), Outcome::Unknown);
+    smd.set(&[1, 2]);
+    eventually("it is asked for", async || {
+        smd.requests().iter().any(|line| line.contains("EthernetInterfaces?ID=020000000001 "))
+    })
+    .await;
+    let asked = || smd.requests().iter().filter(|line| line.contains("?ID=")).count();
+    let before = asked();
+    cache.refresh().await.unwrap();
+    assert_eq!(cache.mac("02:00:00:00:00:01").await.outcome(), Outcome::Found);
+    assert_eq!(cache.status().await.freshness.unwrap().generation, 1, "nobody noticed");
+    assert_eq!(asked(), before, "nor is it doubted any more");
+    cache.stop().await;
+}
+
+#[tokio::test]
+async fn an_empty_smd_is_believed_only_at_a_word() {
+    let smd = FakeSmd::with(&[1, 2]).await;
+    let mut cache = Cache::of(&smd).await.ready().await;
     smd.set(&[]);
-    cache.refresh().await.unwrap();
-    assert_eq!(cache.mac("02:00:00:00:00:02").await.outcome(), Outcome::Found, "an empty list, too");
-    cache.refresh().await.unwrap();
-    assert_eq!(cache.mac("02:00:00:00:00:02").await.outcome(), Outcome::Unknown);
+    let held_back =
+        async |cache: &mut Cache| cache.page("/metrics").await.1.contains("\nsmd_cache_losses_held_back 1");
+    eventually("it is held back", async || held_back(&mut cache).await).await;
+    assert_eq!(cache.mac("02:00:00:00:00:02").await.outcome(), Outcome::Found);
+    let status = cache.status().await;
+    assert!(status.warnings.iter().any(|text| text.contains("refresh --force")), "{status:#?}");
+    assert!(status.problems_by_reason["held_back"] >= 2, "{status:#?}");
+    // As it was: nothing happened at all.
+    smd.set(&[1, 2]);
+    eventually("it is not", async || !held_back(&mut cache).await).await;
+    let status = cache.status().await;
+    assert_eq!((status.warnings.len(), status.freshness.unwrap().generation), (0, 1));
+    smd.set(&[]);
+    eventually("it is held back", async || held_back(&mut cache).await).await;
+    let forced = v1::RefreshRequest { full: true, force: true };
+    let mut local = cache.over_the_socket().await;
+    local.refresh(forced).await.unwrap();
+    assert_eq!(cache.mac("02:00:00:00:00:02").await.outcome(), Outcome::Unknown, "when it returns, it is so");
+    assert!(!held_back(&mut cache).await);
+    cache.stop().await;
+}
+
+#[tokio::test]
+async fn changes_show_without_a_whole_read() {
+    let smd = FakeSmd::with(&[1]).await;
+    let polling = |settings: &mut smd_cache::config::Settings| {
+        rarely(settings);
+        settings.poll_changes = Duration::from_millis(20);
+        settings.pull_through = false;
+    };
+    let mut cache = Cache::start(&smd, "domain: cluster.local", polling).await.ready().await;
+    let whole = smd.count(INTERFACES);
+    smd.set_addresses(&[(1, "10.0.0.77".into()), (2, "10.0.0.2".into())]);
+    eventually("an address", async || cache.address("10.0.0.77").await.outcome() == Outcome::Found).await;
+    eventually("a machine with its component", async || {
+        cache.name("nid0002.cluster.local").await.outcome() == Outcome::Found
+    })
+    .await;
+    assert_eq!(cache.address("10.0.0.1").await.outcome(), Outcome::Unknown);
+    assert_eq!(smd.count(INTERFACES), whole);
+    let freshness = cache.status().await.freshness.unwrap();
+    assert!(freshness.read_at.unwrap().nanos != freshness.whole_read_at.unwrap().nanos, "{freshness:?}");
+    cache.stop().await;
+}
+
+#[tokio::test]
+async fn an_smd_that_ignores_filters_is_not_believed() {
+    let smd = FakeSmd::with(&[1]).await;
+    let polling = |settings: &mut smd_cache::config::Settings| {
+        rarely(settings);
+        settings.poll_changes = Duration::from_millis(20);
+    };
+    let mut cache = Cache::start(&smd, "domain: cluster.local", polling).await.ready().await;
+    let all = r#"[{"ID":"020000000001","MACAddress":"02:00:00:00:00:01","LastUpdate":"2001-01-01T00:00:00Z",
+        "ComponentID":"x1000c0s1b0n0","IPAddresses":[{"IPAddress":"10.66.6.6"}]}]"#;
+    smd.answer(INTERFACES, Answer::Http { status: 200, content_type: "application/json", body: all.into() });
+    assert_eq!(cache.mac("02:00:00:00:00:07").await.outcome(), Outcome::Unknown, "nor is that one's answer");
+    for source in ["changes", "by_id"] {
+        let counted = format!("smd_cache_reads_total{{source=\"{source}\",outcome=\"not_asked\"}} 0");
+        eventually(source, async || !cache.page("/metrics").await.1.contains(&counted)).await;
+    }
+    assert_eq!(cache.address("10.66.6.6").await.outcome(), Outcome::Unknown);
     cache.stop().await;
 }
 
@@ -198,11 +294,9 @@ async fn an_old_picture_says_so_and_calls_no_mac_unknown() {
     let soon = |settings: &mut smd_cache::config::Settings| settings.stale_after = Duration::from_millis(200);
     let mut cache = Cache::start(&smd, "domain: cluster.local", soon).await.ready().await;
     smd.answer(INTERFACES, plain(503, "gone"));
-    eventually("stale", async || cache.mac("02:00:00:00:00:09").await.outcome() == Outcome::Unavailable)
-        .await;
-    let held = cache.mac("02:00:00:00:00:01").await;
-    assert_eq!(held.outcome(), Outcome::Found);
-    assert!(held.freshness.unwrap().stale);
+    eventually("stale", async || cache.mac("02:00:00:00:00:01").await.freshness.unwrap().stale).await;
+    assert_eq!(cache.mac("02:00:00:00:00:01").await.outcome(), Outcome::Found);
+    assert_eq!(cache.mac("02:00:00:00:00:09").await.outcome(), Outcome::Unavailable);
     assert_eq!(cache.name("nobody.cluster.local").await.outcome(), Outcome::Unknown);
     assert_eq!(cache.address("10.9.9.9").await.outcome(), Outcome::Unknown);
     let (status, page) = cache.page("/ready").await;
@@ -298,7 +392,6 @@ async fn an_answer_that_holds_more_than_was_asked_is_none() {
 #[tokio::test]
 async fn a_refresh_that_is_asked_for_begins_after_the_asking() {
     let smd = FakeSmd::with(&[1]).await;
-    let rarely = |settings: &mut smd_cache::config::Settings| settings.refresh = Duration::from_secs(3600);
     let mut cache = Cache::start(&smd, "domain: cluster.local", rarely).await.ready().await;
     let before = cache.status().await.freshness.unwrap();
     smd.set(&[1, 2]);
@@ -309,7 +402,7 @@ async fn a_refresh_that_is_asked_for_begins_after_the_asking() {
     let reads = smd.count(INTERFACES);
     let asking = (0..20).map(|_| {
         let mut grpc = cache.grpc.clone();
-        async move { grpc.refresh(proto::v1::RefreshRequest::default()).await }
+        async move { grpc.refresh(v1::RefreshRequest { full: true, force: false }).await }
     });
     assert!(futures::future::join_all(asking).await.iter().all(Result::is_ok));
     assert!(smd.count(INTERFACES) - reads < 20, "single flight");

@@ -27,19 +27,19 @@ pub struct SmdCache {
     pub smd: Smd,
     /// Whole reads.
     pub refresh: Duration,
-    /// Delta reads; zero: off (later).
+    /// Delta reads; zero: off.
     pub poll_changes: Duration,
-    /// Ask SMD for one MAC on demand (later).
+    /// Ask SMD for one MAC on demand.
     pub pull_through: bool,
     /// After this a whole read is old.
     pub stale_after: Duration,
     /// Largest body believed, in bytes.
     pub max_body: u64,
-    /// Wipe guard, percent (later).
+    /// Wipe guard, percent.
     pub max_shrink: u8,
-    /// Wipe guard (later).
+    /// Wipe guard, whole reads in a row.
     pub shrink_confirmations: u32,
-    /// Snapshot on disk (later).
+    /// Snapshot on disk.
     pub snapshot_file: Option<PathBuf>,
 }
 
