@@ -19,6 +19,7 @@ pub mod smd;
 pub mod snapshot;
 pub mod state;
 pub mod status;
+pub mod store;
 pub mod watch;
 
 use anyhow::Context;
@@ -114,15 +115,21 @@ impl Program {
         let health = HealthReporter::new();
         set_health(&health, ServingStatus::NotServing).await;
         let pulse = self.running.pulse("reading SMD");
-        let owner = tokio::spawn(self.owner.run(move || pulse.beat(), shutdown.clone()));
+        let mut owner = tokio::spawn(self.owner.run(move || pulse.beat(), shutdown.clone()));
         tasks.spawn(self.pulling.run(shutdown.clone()));
         let reporter = health.clone();
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(report_health(state, reporter)));
         let server = self.listeners.serve(self.service, health, shutdown.clone());
         tokio::pin!(server);
         let ended = tokio::select! {
-            ended = &mut server => ended,
-            ended = owner => {
+            ended = &mut server => {
+                shutdown.cancel();
+                if timeout(DRAIN, &mut owner).await.is_err() {
+                    tracing::warn!("the inventory was not written to the snapshot file within {DRAIN:?}");
+                }
+                ended
+            }
+            ended = &mut owner => {
                 let ended = ended.context("the task that reads SMD died");
                 match shutdown.is_cancelled() {
                     true => timeout(DRAIN, server).await.unwrap_or_else(|_| {

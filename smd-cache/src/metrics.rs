@@ -30,6 +30,7 @@ pub struct Metrics {
     build_seconds: Histogram,
     lookups: Family<LookupLabels, Counter>,
     pulls: Family<OutcomeLabel, Counter>,
+    writes: Family<OutcomeLabel, Counter>,
     /// Watches ended because they did not keep up.
     pub watchers_cut: Counter,
 }
@@ -126,6 +127,7 @@ impl Metrics {
             build_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 12)),
             lookups: Family::default(),
             pulls: Family::default(),
+            writes: Family::default(),
             watchers_cut: Counter::default(),
         };
         metrics.start_at_zero();
@@ -138,6 +140,7 @@ impl Metrics {
         own.register("lookups", "Look-ups answered", metrics.lookups.clone());
         let help = "MACs that were not held and that SMD was asked about";
         own.register("pulls", help, metrics.pulls.clone());
+        own.register("snapshot_writes", "Writes of the snapshot file", metrics.writes.clone());
         own.register(
             "watchers_cut",
             "Watches ended because they were too slow",
@@ -169,7 +172,16 @@ impl Metrics {
         self.pulls.get_or_create(&OutcomeLabel { outcome: outcome.label() }).inc();
     }
 
+    /// The snapshot file was written, or was not.
+    pub fn kept(&self, succeeded: bool) {
+        let outcome = if succeeded { "ok" } else { "failed" };
+        self.writes.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
     fn start_at_zero(&self) {
+        for outcome in ["ok", "failed"] {
+            drop(self.writes.get_or_create(&OutcomeLabel { outcome }));
+        }
         for outcome in pull::Outcome::ALL {
             drop(self.pulls.get_or_create(&OutcomeLabel { outcome: outcome.label() }));
         }

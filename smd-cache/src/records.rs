@@ -9,7 +9,7 @@ mod decode;
 mod held;
 mod problem;
 
-pub use decode::{BadBody, Decoded, MAX_TEXT, Rejected, decode_components, decode_interfaces};
+pub use decode::{BadBody, Decoded, MAX_TEXT, Rejected, Texts, decode_components, decode_interfaces};
 pub use problem::{Problem, Reason};
 
 use held::Held;
@@ -104,7 +104,7 @@ impl Records {
     }
 
     /// What was believed when the program ended last: older than anything that is read.
-    pub fn restore(&mut self, interfaces: Vec<InterfaceRecord>, components: Vec<ComponentRecord>) {
+    pub fn restore(&mut self, interfaces: Decoded<InterfaceRecord>, components: Decoded<ComponentRecord>) {
         self.interfaces.restore(interfaces);
         self.components.restore(components);
     }
@@ -246,6 +246,13 @@ impl Records {
     /// Every component that is believed, by xname; likewise.
     pub fn components(&self) -> impl Iterator<Item = &ComponentRecord> {
         self.components.records()
+    }
+
+    /// Records that were refused, with their keys: interfaces and components.
+    pub fn rejected(
+        &self,
+    ) -> (impl Iterator<Item = (&str, &Problem)>, impl Iterator<Item = (&str, &Problem)>) {
+        (self.interfaces.rejected(), self.components.rejected())
     }
 
     /// Everything that is wrong with what was read, rejected records included.

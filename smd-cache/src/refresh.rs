@@ -11,6 +11,7 @@
 
 mod believed;
 mod guard;
+mod keep;
 mod reads;
 #[cfg(test)]
 mod tests;
@@ -24,14 +25,17 @@ use crate::{
     records::{ComponentRecord, Decoded, InterfaceRecord, Read, Reason},
     smd::{Client, Source},
     state::{Moment, State, View},
+    store::Store,
 };
 use ::config::Config;
 use believed::{Believed, Picture};
 use guard::{Limits, Occasion};
 use jiff::Timestamp;
+use keep::Keep;
 use proto::v1;
 use reads::{Confirmed, Delta, Doubt, Failed, Whole};
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -157,6 +161,8 @@ enum Arrived {
     Whole(Result<Whole, Failed>),
     Delta(Result<Delta, Failed>),
     Confirmed(Result<Confirmed, Failed>),
+    /// The snapshot file has its name.
+    Kept(io::Result<()>),
 }
 
 /// One kind of read that is repeated.
@@ -229,6 +235,8 @@ pub struct Owner {
     forcing: Forcing,
     doubt: Option<(Instant, Doubt)>,
     confirming: bool,
+    store: Option<Store>,
+    keep: Keep,
 }
 
 impl Owner {
@@ -245,6 +253,8 @@ impl Owner {
         state.configure(&settings);
         Ok(Owner {
             reader: Reader::new(client, state.clone(), metrics.clone()),
+            store: settings.snapshot_file.clone().map(Store::new),
+            keep: Keep::default(),
             settings,
             state,
             metrics,
@@ -276,19 +286,21 @@ impl Owner {
             }
         };
         tokio::select! {
-            () = shutdown.cancelled() => {}
             () = beating => {}
-            () = self.read_for_ever() => {}
+            () = self.own(shutdown) => {}
         }
     }
 
-    async fn read_for_ever(&mut self) {
-        loop {
+    async fn own(&mut self, shutdown: CancellationToken) {
+        self.load().await;
+        while !shutdown.is_cancelled() {
             self.begin_what_is_due();
-            let wake = [self.whole.due(), self.delta.due(), self.doubt_due(), self.forcing.until];
+            let wake =
+                [self.whole.due(), self.delta.due(), self.doubt_due(), self.forcing.until, self.keep_due()];
             let next = wake.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + BEAT);
             let mut pulled = Vec::new();
             tokio::select! {
+                () = shutdown.cancelled() => {}
                 Some(done) = self.reads.join_next() => match done {
                     Ok((begun, arrived)) => self.arrived(begun, arrived).await,
                     Err(error) => self.lost(error),
@@ -296,9 +308,100 @@ impl Owner {
                 _ = self.inbox.pulled.recv_many(&mut pulled, MAX_PULLED) => self.take_in(pulled).await,
                 Some(ask) = self.inbox.asks.recv() => self.asked(ask),
                 Ok(()) = self.reload.changed() => self.configure(),
-                () = sleep_until(next) => {}
+                () = sleep_until(next) => {
+                    if self.keep_due().is_some_and(|due| due <= Instant::now()) {
+                        self.keep().await;
+                    }
+                }
             }
         }
+        self.keep_at_the_end().await;
+    }
+
+    /// What was believed when the program ended last, before SMD is asked.
+    async fn load(&mut self) {
+        let Some(store) = self.store.clone() else { return };
+        let file = store.file().display().to_string();
+        let started = Instant::now();
+        let loaded = self.off_reactor(move |believed| {
+            let contents = store.load()?;
+            let moments = (contents.read_at, contents.whole_read_at);
+            Some((moments, believed.restore(contents, Timestamp::now())))
+        });
+        let Ok(Some(((read_at, whole_read_at), picture))) = loaded.await else { return };
+        let Picture { snapshot, problems, held_back } = picture;
+        let interfaces = snapshot.counts().interfaces;
+        let whole = whole_read_at.map(Moment::from_disk);
+        let age = whole.map_or(0, |whole| whole.age().as_secs());
+        let took = started.elapsed().as_millis() as u64;
+        tracing::info!(
+            file,
+            interfaces,
+            age,
+            took,
+            "the inventory of an earlier run is served until SMD was read"
+        );
+        let read = read_at.map(Moment::from_disk);
+        self.state.publish(View { snapshot: Some(snapshot), problems, held_back, read, whole });
+    }
+
+    /// Nothing is kept before SMD was read: the file holds it already.
+    fn keep_due(&self) -> Option<Instant> {
+        self.store.as_ref().filter(|_| self.believed.is_whole())?;
+        self.keep.due(self.believed.edition(), Instant::now())
+    }
+
+    /// Writes the file; its way to the disk holds up nobody.
+    async fn keep(&mut self) {
+        let Some(store) = self.store.clone() else { return };
+        let begun = Instant::now();
+        self.keep.begin(self.believed.edition(), begun);
+        match self.write(&store).await {
+            Ok(written) => drop(self.reads.spawn(async move {
+                let put = tokio::task::spawn_blocking(move || store.put(written)).await;
+                (begun, Arrived::Kept(put.unwrap_or_else(|error| Err(io::Error::other(error)))))
+            })),
+            Err(error) => self.kept(Err(error)),
+        }
+    }
+
+    async fn write(&mut self, store: &Store) -> io::Result<crate::store::Written> {
+        let view = self.state.view();
+        let at = |moment: Option<Moment>| moment.map(|moment| moment.read.started_at);
+        let (read_at, whole_read_at) = (at(view.read), at(view.whole));
+        let store = store.clone();
+        let written =
+            self.off_reactor(move |believed| store.write(&believed.keeping(read_at, whole_read_at)));
+        written.await.unwrap_or_else(|Failed(_, error)| Err(io::Error::other(error.to_string())))
+    }
+
+    fn kept(&mut self, outcome: io::Result<()>) {
+        self.metrics.kept(outcome.is_ok());
+        let news = self.keep.ended(&outcome);
+        let file = self.store.as_ref().map(|store| store.file().display().to_string()).unwrap_or_default();
+        match outcome {
+            Err(error) if news => {
+                tracing::warn!(file, %error, "the snapshot file cannot be written; a restart while SMD is down would serve an older one")
+            }
+            Err(error) => tracing::debug!(file, %error, "the snapshot file still cannot be written"),
+            Ok(()) if news => tracing::info!(file, "the snapshot file is written again"),
+            Ok(()) => tracing::debug!(file, "the snapshot file is written"),
+        }
+        self.remark();
+    }
+
+    /// What was learnt since the last time, and how fresh it is.
+    async fn keep_at_the_end(&mut self) {
+        self.reads.abort_all();
+        while self.reads.join_next().await.is_some() {}
+        let Some(store) = self.store.clone().filter(|_| self.believed.is_whole()) else { return };
+        let put = match self.write(&store).await {
+            Ok(written) => tokio::task::spawn_blocking(move || store.put(written))
+                .await
+                .unwrap_or_else(|error| Err(io::Error::other(error))),
+            Err(error) => Err(error),
+        };
+        self.kept(put);
     }
 
     fn begin_what_is_due(&mut self) {
@@ -349,6 +452,7 @@ impl Owner {
             Arrived::Whole(Err(failed)) => self.whole_failed(begun, failed),
             Arrived::Delta(outcome) => self.learn_delta(begun, outcome).await,
             Arrived::Confirmed(outcome) => self.learn_confirmed(outcome).await,
+            Arrived::Kept(outcome) => self.kept(outcome),
         }
         self.remark();
     }
@@ -578,7 +682,12 @@ impl Owner {
                     .to_owned()
             }
         });
-        self.state.set_remarks(groups.into_iter().chain(self.reader.client().token_problem()).collect());
+        let trouble = Some(&self.keep.trouble).filter(|trouble| !trouble.is_empty());
+        let file = trouble.map(|trouble| {
+            format!("The snapshot file cannot be written ({trouble}): a restart while SMD is down would serve an older one, or nothing.")
+        });
+        let token = self.reader.client().token_problem();
+        self.state.set_remarks(groups.into_iter().chain(token).chain(file).collect());
     }
 
     /// A bad certificate leaves everything as it was.

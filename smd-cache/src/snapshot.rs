@@ -11,6 +11,7 @@ mod digest;
 mod index;
 mod items;
 mod keys;
+mod legacy;
 mod names;
 mod zones;
 
@@ -19,6 +20,7 @@ pub use change::Change;
 pub use digest::Digest;
 pub use index::Counts;
 pub use items::{Address, Component, Interface};
+pub use legacy::{Legacy, LegacyZone};
 pub use zones::ZoneSerial;
 
 use index::Index;

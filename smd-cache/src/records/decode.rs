@@ -76,10 +76,11 @@ fn decode_rows<R>(
 
 /// Types, roles, networks: each text once, however many records have it.
 #[derive(Default)]
-struct Texts(HashSet<Arc<str>>);
+pub struct Texts(HashSet<Arc<str>>);
 
 impl Texts {
-    fn of(&mut self, text: &str) -> Arc<str> {
+    /// The shared text.
+    pub fn of(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.0.get(text) {
             return known.clone();
         }

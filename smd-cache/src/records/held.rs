@@ -83,8 +83,10 @@ impl<R: Record> Default for Held<R> {
 
 impl<R: Record> Held<R> {
     /// What was believed before the start: older than any read.
-    pub fn restore(&mut self, records: Vec<R>) {
-        self.rows = grouped(0, records);
+    pub fn restore(&mut self, restored: Decoded<R>) {
+        self.rows = grouped(0, restored.records);
+        self.rejected =
+            restored.rejected.into_iter().map(|Rejected { key, problem }| (key, (0, problem))).collect();
         self.touched = Touched(None);
         self.revision += 1;
     }
@@ -224,6 +226,10 @@ impl<R: Record> Held<R> {
 
     pub fn holds(&self, compare: impl Fn(&R) -> Ordering) -> bool {
         self.rows.binary_search_by(|row| compare(&row.record)).is_ok()
+    }
+
+    pub fn rejected(&self) -> impl Iterator<Item = (&str, &Problem)> {
+        self.rejected.iter().map(|(key, (_, problem))| (key.as_str(), problem))
     }
 
     /// Of the records, and of what was rejected unless a later read brought it in good shape.

@@ -151,7 +151,7 @@ fn what_was_touched_is_told_once() {
     assert_eq!(touched(&mut records), (vec![], 0));
     records.let_go();
     assert_eq!(touched(&mut records), (vec![1], 0));
-    records.restore(Vec::new(), Vec::new());
+    records.restore(answer(&[]), decode_components(br#"{"Components":[]}"#).unwrap());
     assert_eq!(records.take_touched(), None, "everything");
     assert_eq!(touched(&mut records), (vec![], 0));
 }
@@ -159,8 +159,7 @@ fn what_was_touched_is_told_once() {
 #[test]
 fn what_was_restored_yields_to_the_first_read() {
     let mut records = Records::new();
-    let rows = |rows| answer(rows).records;
-    records.restore(rows(&[(1, "old"), (2, "old")]), component("x0c0s0b0n0").records);
+    records.restore(answer(&[(1, "old"), (2, "old")]), component("x0c0s0b0n0"));
     assert_eq!((held(&records).len(), records.is_whole()), (2, false));
     records.apply_whole_interfaces(read(1), answer(&[(1, "new")]));
     assert_eq!(held(&records), [(1, "new".to_owned()), (2, "old".to_owned())]);

@@ -1,7 +1,7 @@
 //! What the owner holds: records, the guard, the picture made of them, and what the bodies were that they came from.
 
 use super::{
-    guard::{Guard, HeldBack, Limits, Occasion, Peak},
+    guard::{Guard, HeldBack, Limits, Occasion},
     reads::{Asked, Confirmed, Delta, Doubt, News, Whole},
 };
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     records::{ComponentRecord, Decoded, InterfaceRecord, Problem, Read, Reason, Records},
     smd::Groups,
     snapshot::{self, Snapshot},
+    store::{Contents, Keeping},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeSet, sync::Arc};
@@ -220,25 +221,37 @@ impl Believed {
         self.wanted = self.records.wanted_components();
     }
 
-    /// What was believed when the program ended last.
-    pub fn restore(
-        &mut self,
-        interfaces: Vec<InterfaceRecord>,
-        components: Vec<ComponentRecord>,
-        legacy: Snapshot,
-        peaks: Vec<Peak>,
-        now: Timestamp,
-    ) {
-        self.newest = newest(&interfaces);
+    /// What was believed when the program ended last, and the picture of it.
+    pub fn restore(&mut self, contents: Contents, now: Timestamp) -> Picture {
+        self.newest = newest(&contents.interfaces);
+        // Of no body that SMD will send; without a token they are not to be had again for a while.
+        let in_groups = contents.components.iter().filter(|record| !record.groups.is_empty());
+        let groups: Groups = in_groups.map(|record| (record.id.clone(), record.groups.to_vec())).collect();
+        self.groups = (!groups.is_empty()).then_some((0, groups));
+        let interfaces = Decoded { records: contents.interfaces, rejected: contents.rejected_interfaces };
+        let components = Decoded { records: contents.components, rejected: contents.rejected_components };
         self.records.restore(interfaces, components);
-        self.guard = Guard::new(peaks);
-        self.picture =
-            Some(Picture { snapshot: Arc::new(legacy), problems: Arc::default(), held_back: None });
-        self.picture(Occasion::Forced, now);
+        self.wanted = self.records.wanted_components();
+        self.guard = Guard::new(contents.peaks);
+        let snapshot = Arc::new(Snapshot::from_legacy(contents.legacy));
+        self.picture = Some(Picture { snapshot, problems: Arc::default(), held_back: None });
+        self.picture(Occasion::Forced, now)
     }
 
-    pub fn peaks(&self) -> Vec<Peak> {
-        self.guard.peaks().collect()
+    /// Grows with everything that a file would have to be written for.
+    pub fn edition(&self) -> (u64, u64) {
+        (self.records.revision(), self.picture.as_ref().map_or(0, |picture| picture.snapshot.generation()))
+    }
+
+    /// What a file holds of it.
+    pub fn keeping(&self, read_at: Option<Timestamp>, whole_read_at: Option<Timestamp>) -> Keeping<'_> {
+        Keeping {
+            read_at,
+            whole_read_at,
+            records: &self.records,
+            legacy: self.picture.as_ref().map(|picture| picture.snapshot.legacy()).unwrap_or_default(),
+            peaks: self.guard.peaks().collect(),
+        }
     }
 
     /// Lets losses go or holds them back, and gives the picture of what is believed then.

@@ -8,6 +8,7 @@ mod overload;
 mod program;
 mod pulling;
 mod reading;
+mod remembering;
 mod watching;
 
 use daemon::Running;

@@ -194,6 +194,7 @@ inventory:
 smd_cache:
   smd: {{url: "http://127.0.0.1:{SMD_PORT}"}}
   refresh: 1s
+  snapshot_file: {}
 dhcpd:
   v4:
     listen: ["{SERVER}:67"]
@@ -210,7 +211,8 @@ tftpd:
   listen: ["0.0.0.0:69"]
   root: {}
 {more}"#,
-            root.display()
+            self.folder.path().join("snapshot").display(),
+            root.display(),
         );
         fs::write(self.config_file(), text).expect("a file can be written");
     }
