@@ -307,7 +307,7 @@ impl Owner {
                 },
                 _ = self.inbox.pulled.recv_many(&mut pulled, MAX_PULLED) => self.take_in(pulled).await,
                 Some(ask) = self.inbox.asks.recv() => self.asked(ask),
-                Ok(()) = self.reload.changed() => self.configure(),
+                Ok(()) = self.reload.changed() => self.configure().await,
                 () = sleep_until(next) => {
                     if self.keep_due().is_some_and(|due| due <= Instant::now()) {
                         self.keep().await;
@@ -690,8 +690,8 @@ impl Owner {
         self.state.set_remarks(groups.into_iter().chain(token).chain(file).collect());
     }
 
-    /// A bad certificate leaves everything as it was.
-    fn configure(&mut self) {
+    /// Other rules hold at once, also while SMD is away. A bad certificate leaves everything as it was.
+    async fn configure(&mut self) {
         let settings = Settings::of(&self.reload.borrow_and_update());
         match Client::new(&settings.smd) {
             Ok(client) => {
@@ -707,6 +707,8 @@ impl Owner {
                 self.whole.next = Some(now);
                 let polls = !self.settings.poll_changes.is_zero() && self.believed.is_whole();
                 self.delta.next = polls.then_some(now);
+                // Only a bug can make it fail, which is logged; the next read tries again.
+                let _ = self.publish(Occasion::Other, None, None).await;
             }
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "the new configuration is not taken over")

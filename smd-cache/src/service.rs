@@ -16,7 +16,6 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
-    time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -133,7 +132,7 @@ impl SmdCache for Service {
         let configured = self.state.configured();
         let pulled = self.pull(&configured, &view, mac).await;
         let view = self.state.view();
-        let not_held = mac_not_held(&view, self.state.stale_after, &configured, pulled);
+        let not_held = mac_not_held(&view, &configured, pulled);
         Ok(self.reply(Rpc::Mac, &view, find(&view), not_held))
     }
 
@@ -258,15 +257,10 @@ fn found_component(snapshot: &Snapshot, id: &Xname) -> Option<LookupReply> {
 
 /// A MAC may have been added a moment ago: only SMD itself, or a read that is very recent, can say that it does not have it;
 /// and nobody can during an outage, or right after it (DESIGN, smd-cache: when UNKNOWN may be said).
-fn mac_not_held(
-    view: &View,
-    stale_after: Duration,
-    configured: &Configured,
-    pulled: Option<pull::Outcome>,
-) -> Outcome {
+fn mac_not_held(view: &View, configured: &Configured, pulled: Option<pull::Outcome>) -> Outcome {
     let read_within = |time| view.read.is_some_and(|read| read.is_within(time));
     let absent = pulled == Some(pull::Outcome::Absent);
-    match read_within(stale_after) && (absent || read_within(configured.unknown_within)) {
+    match read_within(configured.stale_after) && (absent || read_within(configured.unknown_within)) {
         true => Outcome::Unknown,
         false => Outcome::Unavailable,
     }
@@ -282,5 +276,50 @@ fn counted(outcome: Outcome) -> LookupOutcome {
         Outcome::Found => LookupOutcome::Found,
         Outcome::Unknown => LookupOutcome::Unknown,
         Outcome::Unavailable | Outcome::Unspecified => LookupOutcome::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Moment;
+    use jiff::Timestamp;
+    use pull::Outcome::{Absent, TakenIn, Unanswered};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    /// The table of DESIGN, smd-cache, for MACs that are not held.
+    #[tokio::test(start_paused = true)]
+    async fn unknown_is_said_only_when_it_can_be_told() {
+        tokio::time::advance(Duration::from_secs(1_000)).await;
+        let configured = Configured {
+            stale_after: Duration::from_secs(30),
+            unknown_within: Duration::from_secs(3),
+            ..Configured::default()
+        };
+        let ago = |seconds| {
+            let read = Moment::from_disk(Timestamp::now()).read;
+            Some(Moment { read, begun: Some(Instant::now() - Duration::from_secs(seconds)) })
+        };
+        let from_disk = Some(Moment::from_disk(Timestamp::now()));
+        let (unknown, unavailable) = (Outcome::Unknown, Outcome::Unavailable);
+        for (read, pulled, expected, case) in [
+            (None, None, unavailable, "never read"),
+            (None, Some(Absent), unavailable, "never read, and SMD does not have this one"),
+            (from_disk, None, unavailable, "from disk"),
+            (from_disk, Some(Absent), unavailable, "from disk, and SMD does not have this one"),
+            (ago(1), None, unknown, "just read, not asked"),
+            (ago(1), Some(Absent), unknown, "just read and asked"),
+            (ago(1), Some(Unanswered), unknown, "just read, no answer in time"),
+            (ago(20), Some(Absent), unknown, "read lately, asked now"),
+            (ago(20), Some(Unanswered), unavailable, "read lately, no answer in time"),
+            (ago(20), Some(TakenIn), unavailable, "it was there and is not what was asked for"),
+            (ago(20), None, unavailable, "read lately, not asked"),
+            (ago(31), Some(Absent), unavailable, "right after an outage"),
+            (ago(31), None, unavailable, "in an outage"),
+        ] {
+            let view = View { read, whole: read, ..View::default() };
+            assert_eq!(mac_not_held(&view, &configured, pulled), expected, "{case}");
+        }
     }
 }

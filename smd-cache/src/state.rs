@@ -28,8 +28,6 @@ pub struct State {
     pub instance: String,
     /// When the process started.
     pub started_at: Timestamp,
-    /// After this a whole read is old.
-    pub stale_after: Duration,
     /// Changes that watchers can still be sent.
     pub history: History,
     /// Who watches.
@@ -49,6 +47,8 @@ pub struct Configured {
     pub domain: String,
     /// With serial 0: what they are is known with the first picture.
     pub zones: Vec<v1::Zone>,
+    /// After this a whole read is old.
+    pub stale_after: Duration,
     /// SMD is asked about a MAC that is not held.
     pub pull_through: bool,
     /// When that cannot be, a read that began in this time says that a MAC is unknown.
@@ -124,10 +124,9 @@ impl State {
         State {
             instance: format!("{:016x}", fastrand::u64(..)),
             started_at: Timestamp::now(),
-            stale_after,
             history: History::default(),
             clients: Clients::default(),
-            configured: ArcSwap::default(),
+            configured: ArcSwap::from_pointee(Configured { stale_after, ..Configured::default() }),
             view: ArcSwap::default(),
             published: watch::Sender::new(()),
             reads_begun: AtomicU64::new(0),
@@ -142,6 +141,7 @@ impl State {
         self.configured.store(Arc::new(Configured {
             domain: settings.naming.domain().map(ToString::to_string).unwrap_or_default(),
             zones: settings.naming.zones().iter().map(zone).collect(),
+            stale_after: settings.stale_after,
             pull_through: settings.pull_through,
             unknown_within: settings.unknown_within(),
         }));
@@ -177,7 +177,7 @@ impl State {
 
     /// The last whole read is older than `stale_after`, or from disk, or there was none.
     pub fn is_stale(&self, view: &View) -> bool {
-        view.whole.is_none_or(|whole| !whole.is_within(self.stale_after))
+        view.whole.is_none_or(|whole| !whole.is_within(self.configured.load().stale_after))
     }
 
     /// Numbers a read that begins now.

@@ -68,7 +68,7 @@ fn warnings_about_reading(state: &State, view: &View) -> Vec<String> {
         Some(whole) if state.is_stale(view) => warnings.push(format!(
             "The inventory is stale: the last whole read of SMD began {} s ago, and stale_after is {} s.",
             whole.age().as_secs(),
-            state.stale_after.as_secs()
+            state.configured().stale_after.as_secs()
         )),
         Some(_) => {}
     }
