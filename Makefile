@@ -1,5 +1,5 @@
 # Thin on purpose: each target is a line or two that can be typed by hand.
-.PHONY: help demo test lint tools
+.PHONY: help demo test lint bench tools
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -18,6 +18,11 @@ lint: ## formatting, clippy and documentation, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+
+bench: ## figures beside peers, in one run (two cores); PARTS="look-ups refresh change start" chooses
+	@echo "building the programs (release; a few minutes the first time) ..."
+	@cargo build --release --locked --workspace --bins
+	@target/release/bench $(PARTS)
 
 tools: ## installs what the tests need: Debian packages, grpcurl
 	.ci/tools

@@ -1,5 +1,6 @@
 //! PROVING (never shipped): a stand-in for SMD, golden data, and whole clusters of the real programs in network namespaces.
 
+pub mod bench;
 pub mod cluster;
 pub mod demo;
 pub mod packets;
