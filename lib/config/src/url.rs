@@ -20,6 +20,11 @@ pub struct Url<'a> {
 
 /// A URL with one of the schemes.
 pub fn split<'a>(text: &'a str, schemes: &[&str]) -> Result<Url<'a>, String> {
+    // First, so that no other mistake shows a password.
+    let after = text.split_once("://").map_or(text, |(_, after)| after);
+    if after[..authority_ends(after)].contains('@') {
+        return Err("no user names or passwords in URLs: secrets stand in files of their own".into());
+    }
     let wrong = || format!("'{}' is no URL such as {}://HOST/PATH", shorten(text), schemes[0]);
     let (scheme, after) = text.split_once("://").ok_or_else(wrong)?;
     if !schemes.contains(&scheme) {
@@ -28,12 +33,13 @@ pub fn split<'a>(text: &'a str, schemes: &[&str]) -> Result<Url<'a>, String> {
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(format!("'{}' has white space in it", shorten(text)));
     }
-    let (authority, rest) = after.split_at(after.find(['/', '?', '#']).unwrap_or(after.len()));
-    if authority.contains('@') {
-        return Err("no user names or passwords in URLs: secrets stand in files of their own".into());
-    }
+    let (authority, rest) = after.split_at(authority_ends(after));
     let (host, port) = host_and_port(authority).ok_or_else(wrong)?;
     Ok(Url { scheme, host, port, rest })
+}
+
+fn authority_ends(after_scheme: &str) -> usize {
+    after_scheme.find(['/', '?', '#']).unwrap_or(after_scheme.len())
 }
 
 fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {

@@ -129,6 +129,10 @@ fn values_that_cannot_be_are_mistakes() {
             "1:24: smd_cache.smd.url: no user names or passwords in URLs: secrets stand in files of their own",
         ),
         (
+            "smd_cache: {smd: {url: 'ldap://u:p@smd'}}",
+            "1:24: smd_cache.smd.url: no user names or passwords in URLs: secrets stand in files of their own",
+        ),
+        (
             "smd_cache: {smd: {client_key: /k}}",
             "1:31: smd_cache.smd.client_key: `client_cert` is missing beside it",
         ),
@@ -408,7 +412,7 @@ coresmd.yaml:13:55: dhcpd.v4.unknown.pools[0].end: the pool ends at 10.0.0.1, be
 
 #[test]
 fn keys_of_later_features_are_written_down_with_their_programs() {
-    use Program::{Dhcpd, Dnsd, SmdCache, Tftpd};
+    use Program::{Dhcpd, Dnsd, Tftpd};
     let daemons = vec![Dhcpd, Dnsd, Tftpd];
     for (text, key, programs) in [
         ("zones: [{name: a, missing: forward}]", "1:19: zones[0].missing: not served yet", vec![Dnsd]),
@@ -422,7 +426,6 @@ fn keys_of_later_features_are_written_down_with_their_programs() {
             "1:13: inventory.endpoints: not served yet",
             daemons,
         ),
-        ("smd_cache: {tls: {cert: /c, key: /k}}", "1:13: smd_cache.tls: not served yet", vec![SmdCache]),
         ("dhcpd: {v4: {authoritative: true}}", "1:14: dhcpd.v4.authoritative: not served yet", vec![Dhcpd]),
         ("dhcpd: {v6: {server_id: LL 02:00:00:00:00:01}}", "1:9: dhcpd.v6: not served yet", vec![Dhcpd]),
         ("dnsd: {forward: [1.1.1.1]}", "1:8: dnsd.forward: not served yet", vec![Dnsd]),

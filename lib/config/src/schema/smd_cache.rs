@@ -2,7 +2,6 @@
 
 use super::inventory::{PORT, both_or_none};
 use crate::{
-    Program,
     reader::{Field, Section},
     scalars, url,
 };
@@ -19,9 +18,11 @@ pub struct SmdCache {
     pub listen: Vec<SocketAddr>,
     /// gRPC on a Unix socket; `None`: RUNTIME_DIR/smd-cache.sock when that directory can be written.
     pub socket: Option<PathBuf>,
+    /// The Unix socket's group, by name or number; `None`: the one the program runs with.
+    pub socket_group: Option<String>,
     /// Admin HTTP.
     pub admin: SocketAddr,
-    /// TLS of gRPC on TCP (later).
+    /// TLS of gRPC on TCP.
     pub tls: Option<ServerTls>,
     /// SMD itself.
     pub smd: Smd,
@@ -87,12 +88,12 @@ pub(super) fn read(section: &Section) -> SmdCache {
     let period = scalars::duration_in(SHORTEST_PERIOD..=LONGEST_PERIOD);
     let refresh = section.get("refresh", period).unwrap_or(10 * SECOND);
     let tls = section.optional("tls", server_tls).flatten();
-    section.later("tls", &[Program::SmdCache]);
     SmdCache {
         listen: section
             .list("listen", scalars::socket(PORT))
             .unwrap_or_else(|| vec![(Ipv4Addr::LOCALHOST, PORT).into()]),
         socket: section.get("socket", scalars::path),
+        socket_group: section.get("socket_group", scalars::text),
         admin: section.get("admin", scalars::socket(27781)).unwrap_or((Ipv4Addr::LOCALHOST, 27781).into()),
         tls,
         smd: section.part("smd", smd),
