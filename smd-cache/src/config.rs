@@ -1,6 +1,6 @@
 //! smd-cache's view of the configuration file.
 
-use crate::{naming::Naming, smd};
+use crate::{caller::Lists, naming::Naming, smd, tls};
 use config::Config;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,6 +14,10 @@ pub struct Settings {
     pub listen: Vec<SocketAddr>,
     /// gRPC over a Unix socket.
     pub socket: Socket,
+    /// Whose group may open it, by name or number.
+    pub socket_group: Option<String>,
+    /// TLS of gRPC over TCP.
+    pub tls: Option<tls::Settings>,
     /// Admin HTTP.
     pub admin: SocketAddr,
     /// Where SMD is.
@@ -57,6 +61,13 @@ impl Settings {
                 Some(path) => Socket::Given(path.clone()),
                 None => Socket::Default(daemon::runtime::directory().join(SOCKET)),
             },
+            socket_group: own.socket_group.clone(),
+            tls: own.tls.as_ref().map(|tls| tls::Settings {
+                cert: tls.cert.clone(),
+                key: tls.key.clone(),
+                client_ca: tls.client_ca.clone(),
+                lists: Lists { clients: tls.clients.clone(), force: tls.force.clone() },
+            }),
             admin: own.admin,
             smd: smd::Settings {
                 url: own.smd.url.clone(),

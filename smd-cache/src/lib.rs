@@ -6,8 +6,11 @@
 //!                  ▲          believed                                        └▶ metrics, /ready, /targets
 //!                 pull ◀── a MAC that is not held ── service
 //! ```
+//! `listen` is the door: TLS, who is asking (`caller`), how much at once.
 
+pub mod caller;
 pub mod config;
+mod files;
 pub mod listen;
 pub mod metrics;
 pub mod naming;
@@ -20,13 +23,14 @@ pub mod snapshot;
 pub mod state;
 pub mod status;
 pub mod store;
+pub mod tls;
 pub mod watch;
 
 use anyhow::Context;
 use axum::{Json, Router, routing::get};
 use config::Settings;
 use daemon::Running;
-use listen::Listeners;
+use listen::{Listeners, Refused};
 use metrics::Metrics;
 use proto::v1::smd_cache_server::SERVICE_NAME;
 use pull::Pulling;
@@ -40,6 +44,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tls::Tls;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -60,6 +65,8 @@ pub struct Program {
     pulling: Pulling,
     service: Service,
     listeners: Listeners,
+    tls: Option<Arc<Tls>>,
+    refused: Refused,
     addresses: Vec<SocketAddr>,
     admin: SocketAddr,
 }
@@ -69,17 +76,27 @@ impl Program {
     pub async fn start(mut running: Running, settings: Settings) -> anyhow::Result<Program> {
         let state = Arc::new(State::new(settings.stale_after));
         let metrics = Metrics::register(&mut running.registry, &state);
-        let listeners = Listeners::bind(&settings.listen, &settings.socket).await?;
+        let refused = Refused::register(&mut running.registry);
+        let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+        let group = settings.socket_group.as_deref();
+        let listeners = Listeners::bind(&settings.listen, &settings.socket, group).await?;
         let checked = state.clone();
         running.readiness.add("SMD", move || status::readiness(&checked));
+        if let Some(tls) = tls.clone() {
+            running
+                .readiness
+                .add("TLS", move || tls.problem().map_or(daemon::State::Ready, daemon::State::Degraded));
+        }
         let admin = running.admin(settings.admin, targets(state.clone())).await?;
         let (refresher, inbox) = Refresher::new();
         let owner = Owner::new(settings, state.clone(), metrics.clone(), inbox, running.reload.clone())?;
         let (puller, pulling) = Pulling::new(owner.reader(), refresher.clone());
-        let service = Service::new(state, refresher, puller, metrics, running.shutdown.clone());
+        let mut service = Service::new(state, refresher, puller, metrics, running.shutdown.clone());
+        service.tls = tls.clone();
         let addresses = listeners.addresses();
-        tracing::info!(tcp = ?addresses, unix = ?listeners.socket(), "gRPC is listening");
-        Ok(Program { running, owner, pulling, service, listeners, addresses, admin })
+        let encrypted = tls.is_some();
+        tracing::info!(tcp = ?addresses, tls = encrypted, unix = ?listeners.socket(), "gRPC is listening");
+        Ok(Program { running, owner, pulling, service, listeners, tls, refused, addresses, admin })
     }
 
     /// Where gRPC is served over TCP.
@@ -119,7 +136,10 @@ impl Program {
         tasks.spawn(self.pulling.run(shutdown.clone()));
         let reporter = health.clone();
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(report_health(state, reporter)));
-        let server = self.listeners.serve(self.service, health, shutdown.clone());
+        if let Some(tls) = self.tls.clone() {
+            tasks.spawn(shutdown.clone().run_until_cancelled_owned(tls.follow()));
+        }
+        let server = self.listeners.serve(self.service, self.tls, health, self.refused, shutdown.clone());
         tokio::pin!(server);
         let ended = tokio::select! {
             ended = &mut server => {

@@ -1,59 +1,65 @@
-//! gRPC on every TCP address and on a Unix socket, with its limits.
+//! gRPC on every TCP address, with TLS or without, and on a Unix socket, with its limits.
+//!
+//! ```text
+//!   accept ─▶ place ─▶ TLS handshake ─▶ connection ─▶ HTTP/2 ─▶ admission ─▶ service
+//!             places   tls               greets or     its own    each kind its
+//!             in all,  at the same       goes          bounds     own bound and
+//!             a host   time                                       deadline
+//! ```
 
-use crate::{config::Socket, service::Service};
+mod admission;
+mod connection;
+mod places;
+mod refused;
+mod socket;
+
+pub use places::{MAX_CONNECTIONS, MAX_LOCAL, MAX_PER_ADDRESS};
+pub use refused::Refused;
+
+use crate::{caller::Caller, config::Socket, service::Service, tls::Tls};
+use admission::Admission;
 use anyhow::{Context, bail};
-use futures::{Stream, future::BoxFuture, stream};
+use connection::Connection;
+use futures::{Stream, StreamExt, future::BoxFuture, stream};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use places::{Free, Place, Places};
 use proto::v1::smd_cache_server::SmdCacheServer;
+use socket::SocketFile;
 use std::{
-    fs, io,
-    net::SocketAddr,
-    os::unix::fs::{FileTypeExt, PermissionsExt},
-    path::{Path, PathBuf},
-    pin::Pin,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
     sync::Arc,
-    task::{self, Poll},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep},
+    net::{TcpListener, TcpStream, UnixListener},
+    time::sleep,
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::{Connected, Router, Server};
-use tower::{layer::util::Identity, layer::util::Stack, limit::GlobalConcurrencyLimitLayer};
-
-/// For who waits longest: Refresh, which reads three sources and must not end before they do.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(100);
-
-/// Calls in flight, of all connections: look-ups take microseconds, so this many mean that something waits. A guess.
-const MAX_CALLS: usize = 1_024;
+use tonic::transport::server::{Router, Server};
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::{layer::util::Identity, layer::util::Stack};
 
 /// Calls and Watches of one connection. A daemon has one Watch and at most 256 look-ups at once (lib/inventory).
 const MAX_STREAMS: u32 = 512;
 
-/// Connections: one for each Watch that may be open and some for people. A guess.
-const MAX_CONNECTIONS: usize = crate::watch::MAX_WATCHERS + 200;
-
 /// The largest request is a Watch: below 1 kB.
 const MAX_REQUEST: usize = 64 * 1024;
+
+/// Headers of one call: real ones have 300 bytes.
+const MAX_HEADERS: u32 = 8 * 1024;
 
 /// A connection whose other end vanished is noticed within the 15 s that these make together.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection says in so long that it is HTTP/2, or loses its place; after that keepalive watches it. A client sends that
-/// with its first packet.
-const GREETING_DEADLINE: Duration = Duration::from_secs(5);
-/// What every HTTP/2 client sends first (RFC 9113 §3.4).
-const GREETING: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
-
 /// After an accept that failed, out of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// For the owner and the group of the service.
-const SOCKET_MODE: u32 = 0o660;
+/// Descriptors besides those of connections: SMD, admin HTTP, files, the runtime. A guess.
+const OTHER_DESCRIPTORS: u64 = 200;
 
 /// Sockets that listen already.
 #[derive(Debug)]
@@ -62,28 +68,19 @@ pub struct Listeners {
     unix: Option<(UnixListener, SocketFile)>,
 }
 
-/// The file of a Unix socket, removed when dropped.
-#[derive(Debug)]
-struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 impl Listeners {
     /// Binds everything, or says what cannot be bound.
-    pub async fn bind(listen: &[SocketAddr], socket: &Socket) -> anyhow::Result<Listeners> {
+    pub async fn bind(
+        listen: &[SocketAddr],
+        socket: &Socket,
+        group: Option<&str>,
+    ) -> anyhow::Result<Listeners> {
         let mut tcp = Vec::new();
         for address in listen {
             let listener = TcpListener::bind(address).await;
             tcp.push(listener.with_context(|| format!("smd_cache.listen: cannot listen on {address}"))?);
         }
-        let unix = match socket {
-            Socket::Given(path) => Some(bind_unix(path).await.context("smd_cache.socket")?),
-            Socket::Default(path) => bind_unix(path).await.inspect_err(warn_about_default).ok(),
-        };
+        let unix = socket::bind(socket, group).await?;
         if tcp.is_empty() && unix.is_none() {
             bail!("smd_cache.listen is empty and there is no Unix socket: nobody could ask");
         }
@@ -97,30 +94,35 @@ impl Listeners {
 
     /// The Unix socket, if there is one.
     pub fn socket(&self) -> Option<&Path> {
-        self.unix.as_ref().map(|(_, file)| file.0.as_path())
+        self.unix.as_ref().map(|(_, file)| file.path())
     }
 
     /// Serves until `shutdown`, then drains. Ends with an error as soon as one of the listeners dies.
     pub async fn serve(
         self,
         service: Service,
-        health: tonic_health::server::HealthReporter,
+        tls: Option<Arc<Tls>>,
+        health: HealthReporter,
+        refused: Refused,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let router = router(service, health)?;
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        raise_descriptors();
+        let door = Door { places: Places::default(), tls, refused: refused.clone() };
+        let router = |bounds| router(service.clone(), health.clone(), bounds);
+        let (tcp, local) = (router(Admission::new(refused.clone()))?, router(Admission::new(refused))?);
         let mut servers: Vec<BoxFuture<'static, Result<(), tonic::transport::Error>>> = Vec::new();
         for listener in self.tcp {
-            let incoming = incoming(listener, places.clone());
-            let stop = shutdown.clone().cancelled_owned();
-            servers.push(Box::pin(router.clone().serve_with_incoming_shutdown(incoming, stop)));
+            let (router, stop) = (tcp.clone(), shutdown.clone().cancelled_owned());
+            servers.push(match door.tls {
+                Some(_) => Box::pin(router.serve_with_incoming_shutdown(door.encrypted(listener), stop)),
+                None => Box::pin(router.serve_with_incoming_shutdown(door.plain(listener), stop)),
+            });
         }
         let mut file = None;
         if let Some((listener, socket)) = self.unix {
             file = Some(socket);
-            let incoming = incoming(listener, places);
             let stop = shutdown.clone().cancelled_owned();
-            servers.push(Box::pin(router.serve_with_incoming_shutdown(incoming, stop)));
+            servers.push(Box::pin(local.serve_with_incoming_shutdown(door.local(listener), stop)));
         }
         let ended = futures::future::try_join_all(servers.into_iter().map(|server| async {
             server.await.context("a gRPC listener ended")?;
@@ -135,205 +137,143 @@ impl Listeners {
     }
 }
 
-type Limited = Stack<GlobalConcurrencyLimitLayer, Identity>;
+type Bounded = Stack<Admission, Identity>;
 
-fn router(service: Service, health: tonic_health::server::HealthReporter) -> anyhow::Result<Router<Limited>> {
+fn router(service: Service, health: HealthReporter, bounds: Admission) -> anyhow::Result<Router<Bounded>> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let health = tonic_health::server::HealthService::from_health_reporter(health);
+    let health = HealthService::from_health_reporter(health);
     Ok(Server::builder()
-        .timeout(REQUEST_DEADLINE)
-        .load_shed(true)
         .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_header_list_size(MAX_HEADERS)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(GlobalConcurrencyLimitLayer::new(MAX_CALLS))
+        .layer(bounds)
         .add_service(SmdCacheServer::new(service).max_decoding_message_size(MAX_REQUEST))
         .add_service(tonic_health::pb::health_server::HealthServer::new(health))
         .add_service(reflection().build_v1().context("server reflection")?)
         .add_service(reflection().build_v1alpha().context("server reflection")?))
 }
 
-async fn bind_unix(path: &Path) -> anyhow::Result<(UnixListener, SocketFile)> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+/// The usual limit of 1,024 descriptors is below the places there are; up to the hard one every process may go.
+fn raise_descriptors() {
+    let wanted = (MAX_CONNECTIONS + MAX_LOCAL) as u64 + OTHER_DESCRIPTORS;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < wanted {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard);
     }
-    remove_stale(path).await?;
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
-    let file = SocketFile(path.to_owned());
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))
-        .with_context(|| format!("{} cannot be given mode {SOCKET_MODE:o}", path.display()))?;
-    Ok((listener, file))
-}
-
-/// What a process that was killed left behind; the socket of one that lives stays.
-async fn remove_stale(path: &Path) -> anyhow::Result<()> {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
-    if !metadata.file_type().is_socket() {
-        bail!("{} is in the way: it is no socket", path.display());
-    }
-    if UnixStream::connect(path).await.is_ok() {
-        bail!("{} belongs to a running program", path.display());
-    }
-    fs::remove_file(path).with_context(|| format!("the old {} cannot be removed", path.display()))
-}
-
-fn warn_about_default(error: &anyhow::Error) {
-    tracing::warn!(error = format!("{error:#}"), "there is no Unix socket; gRPC over TCP goes on");
-}
-
-/// Something that accepts.
-trait Accept: Send + 'static {
-    type Stream: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static;
-    fn accept_one(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-}
-
-impl Accept for TcpListener {
-    type Stream = TcpStream;
-    async fn accept_one(&self) -> io::Result<TcpStream> {
-        let (stream, _) = self.accept().await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+    if hard < wanted {
+        tracing::warn!(
+            allowed = hard,
+            wanted,
+            "few file descriptors are allowed: connections may have to wait"
+        );
     }
 }
 
-impl Accept for UnixListener {
-    type Stream = UnixStream;
-    async fn accept_one(&self) -> io::Result<UnixStream> {
-        Ok(self.accept().await?.0)
-    }
+/// What every connection comes through.
+#[derive(Clone)]
+struct Door {
+    places: Places,
+    tls: Option<Arc<Tls>>,
+    refused: Refused,
 }
 
-/// Connections, each in one of the places. Without a place nothing is accepted: the kernel's queue holds them back.
-fn incoming<L: Accept>(
-    listener: L,
-    places: Arc<Semaphore>,
-) -> impl Stream<Item = io::Result<Connection<L::Stream>>> + Send {
-    stream::unfold((listener, places), async |(listener, places)| {
-        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
-        loop {
-            match listener.accept_one().await {
-                Ok(stream) => return Some((Ok(Connection::new(stream, place)), (listener, places))),
-                Err(error) => {
-                    tracing::debug!(%error, "a connection was not accepted");
-                    sleep(ACCEPT_PAUSE).await;
+impl Door {
+    fn plain(
+        &self,
+        listener: TcpListener,
+    ) -> impl Stream<Item = io::Result<Connection<TcpStream>>> + Send + use<> {
+        let refused = self.refused.clone();
+        self.tcp(listener).map(move |(stream, host, place)| {
+            Ok(Connection::new(stream, Caller::Tcp { host }, place, refused.clone()))
+        })
+    }
+
+    /// Handshakes go on at the same time, as many as there are places: one that is slow holds nobody up.
+    fn encrypted(
+        &self,
+        listener: TcpListener,
+    ) -> impl Stream<Item = io::Result<Connection<TlsStream<TcpStream>>>> + Send + use<> {
+        let door = self.clone();
+        let handshakes =
+            self.tcp(listener).map(move |(stream, host, place)| door.clone().greet(stream, host, place));
+        handshakes.buffer_unordered(MAX_CONNECTIONS).filter_map(async |connection| connection.map(Ok))
+    }
+
+    async fn greet(
+        self,
+        stream: TcpStream,
+        host: IpAddr,
+        place: Place,
+    ) -> Option<Connection<TlsStream<TcpStream>>> {
+        let tls = self.tls?;
+        match tls.accept(stream).await {
+            Ok(stream) => {
+                let caller = tls.caller(&stream, host);
+                Some(Connection::new(stream, caller, place, self.refused))
+            }
+            Err(refusal) => {
+                tracing::debug!(%host, reason = refusal.label(), "a connection is refused");
+                self.refused.connection(refused::Connection::Tls(refusal));
+                None
+            }
+        }
+    }
+
+    fn local(
+        &self,
+        listener: UnixListener,
+    ) -> impl Stream<Item = io::Result<Connection<tokio::net::UnixStream>>> + Send + use<> {
+        stream::unfold((self.clone(), listener), async |(door, listener)| {
+            loop {
+                let free = door.places.local().await;
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        let Some(place) = free.take(None) else { continue };
+                        let connection = Connection::new(stream, Caller::Local, place, door.refused.clone());
+                        return Some((Ok(connection), (door, listener)));
+                    }
+                    Err(error) => pause(&error).await,
                 }
             }
-        }
-    })
-}
-
-/// A connection and its place.
-struct Connection<S> {
-    stream: S,
-    /// Until the greeting has come: how much of it is missing, and when that is too late.
-    awaited: Option<(usize, Pin<Box<Sleep>>)>,
-    _place: OwnedSemaphorePermit,
-}
-
-impl<S> Connection<S> {
-    fn new(stream: S, place: OwnedSemaphorePermit) -> Connection<S> {
-        Connection { stream, awaited: Some((GREETING, Box::pin(sleep(GREETING_DEADLINE)))), _place: place }
+        })
     }
 
-    fn received(&mut self, bytes: usize) {
-        self.awaited = self
-            .awaited
-            .take()
-            .filter(|(missing, _)| *missing > bytes)
-            .map(|(missing, end)| (missing - bytes, end));
-    }
-
-    fn is_late(&mut self, context: &mut task::Context<'_>) -> bool {
-        self.awaited.as_mut().is_some_and(|(_, end)| end.as_mut().poll(context).is_ready())
-    }
-}
-
-impl<S: Connected> Connected for Connection<S> {
-    type ConnectInfo = S::ConnectInfo;
-    fn connect_info(&self) -> S::ConnectInfo {
-        self.stream.connect_info()
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut task::Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        match Pin::new(&mut self.stream).poll_read(context, buffer) {
-            Poll::Pending if self.is_late(context) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            polled => {
-                self.received(buffer.filled().len() - before);
-                polled
+    /// Connections in their places. Without a free one nothing is accepted: the kernel's queue holds them back. Whose
+    /// address has its share already is turned away at once, else those would fill the queue.
+    fn tcp(&self, listener: TcpListener) -> impl Stream<Item = (TcpStream, IpAddr, Place)> + Send + use<> {
+        stream::unfold((self.clone(), listener), async |(door, listener)| {
+            loop {
+                let free = door.places.tcp().await;
+                match listener.accept().await {
+                    Ok((stream, peer)) => {
+                        if let Some(accepted) = door.seat(stream, peer.ip(), free) {
+                            return Some((accepted, (door, listener)));
+                        }
+                    }
+                    Err(error) => pause(&error).await,
+                }
             }
-        }
+        })
+    }
+
+    fn seat(&self, stream: TcpStream, host: IpAddr, free: Free) -> Option<(TcpStream, IpAddr, Place)> {
+        let Some(place) = free.take(Some(host)) else {
+            tracing::debug!(%host, "a connection is refused: its address has {MAX_PER_ADDRESS} already");
+            self.refused.connection(refused::Connection::TooMany);
+            return None;
+        };
+        // It fails where the other end has gone already.
+        stream.set_nodelay(true).ok()?;
+        Some((stream, host.to_canonical(), place))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut task::Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut task::Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-
-    fn connection(stream: tokio::io::DuplexStream) -> Connection<tokio::io::DuplexStream> {
-        let places = Arc::new(Semaphore::new(1));
-        Connection::new(stream, places.try_acquire_owned().unwrap())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_does_not_greet_is_ended() {
-        for said in [0, GREETING - 1] {
-            let (mut client, server) = duplex(64);
-            client.write_all(&vec![b'P'; said]).await.unwrap();
-            let ended = connection(server).read_to_end(&mut Vec::new()).await;
-            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut, "{said} bytes");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_has_greeted_may_be_silent() {
-        let (mut client, server) = duplex(64);
-        let mut connection = connection(server);
-        client.write_all(&[b'P'; GREETING]).await.unwrap();
-        connection.read_exact(&mut [0; GREETING]).await.unwrap();
-        let silent = tokio::time::timeout(GREETING_DEADLINE * 10, connection.read_u8()).await;
-        assert!(silent.is_err(), "still open");
-    }
+async fn pause(error: &io::Error) {
+    tracing::debug!(%error, "a connection was not accepted");
+    sleep(ACCEPT_PAUSE).await;
 }

@@ -20,7 +20,7 @@ use prometheus_client::{
 };
 use std::{sync::Arc, time::Duration};
 
-const PREFIX: &str = "smd_cache";
+pub(crate) const PREFIX: &str = "smd_cache";
 
 /// What is counted as it happens; the rest is looked up when Prometheus asks.
 #[derive(Debug, Clone)]

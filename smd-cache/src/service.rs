@@ -2,21 +2,19 @@
 //! and LookupMac for a MAC that is not held.
 
 use crate::{
+    caller::Caller,
     metrics::{LookupOutcome, Metrics, Rpc},
     pull::{self, Puller},
     refresh::{AskError, Kind, Refresher},
     snapshot::{Bearer, Interface, Snapshot},
     state::{Configured, State, View},
     status,
+    tls::Tls,
     watch::{self, Session},
 };
 use futures::{Stream, StreamExt, stream};
 use proto::v1::{self, LookupReply, Outcome, smd_cache_server::SmdCache};
-use std::{
-    net::{IpAddr, SocketAddr},
-    pin::Pin,
-    sync::Arc,
-};
+use std::{net::IpAddr, pin::Pin, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
@@ -43,6 +41,8 @@ pub struct Service {
     pub tasks: TaskTracker,
     /// Ends Watches.
     pub shutdown: CancellationToken,
+    /// Whose files may have something wrong with them.
+    pub tls: Option<Arc<Tls>>,
     lists: Arc<Semaphore>,
 }
 
@@ -56,7 +56,7 @@ impl Service {
         shutdown: CancellationToken,
     ) -> Service {
         let lists = Arc::new(Semaphore::new(MAX_LISTS));
-        Service { state, refresher, puller, metrics, tasks: TaskTracker::new(), shutdown, lists }
+        Service { state, refresher, puller, metrics, tasks: TaskTracker::new(), shutdown, tls: None, lists }
     }
 
     /// Parses the key, finds it, says how good the answer is, counts.
@@ -179,7 +179,7 @@ impl SmdCache for Service {
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let host = request.remote_addr().as_ref().map(SocketAddr::ip);
+        let host = Caller::of(request.extensions()).host();
         let request = request.into_inner();
         let port = u16::try_from(request.admin_port)
             .map_err(|_| Status::invalid_argument(format!("admin_port {} is no port", request.admin_port)))?;
@@ -197,16 +197,22 @@ impl SmdCache for Service {
     }
 
     async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::Status>, Status> {
-        Ok(Response::new(status::status(&self.state)))
+        let mut status = status::status(&self.state);
+        status.warnings.extend(self.tls.as_ref().and_then(|tls| tls.problem()));
+        Ok(Response::new(status))
     }
 
     async fn refresh(
         &self,
         request: Request<v1::RefreshRequest>,
     ) -> Result<Response<v1::RefreshReply>, Status> {
+        let caller = Caller::of(request.extensions());
         let v1::RefreshRequest { full, force } = request.into_inner();
         let kind = match (full, force) {
-            (_, true) => Kind::Forced,
+            (_, true) => {
+                caller.check_force()?;
+                Kind::Forced
+            }
             (true, false) => Kind::Whole,
             (false, false) => Kind::Changes,
         };

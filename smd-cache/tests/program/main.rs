@@ -5,10 +5,12 @@
 mod fake_smd;
 mod look_ups;
 mod overload;
+mod pki;
 mod program;
 mod pulling;
 mod reading;
 mod remembering;
+mod tls;
 mod watching;
 
 use daemon::Running;
@@ -82,6 +84,19 @@ impl Cache {
     async fn ready(self) -> Cache {
         eventually("ready", async || self.state.view().snapshot.is_some()).await;
         self
+    }
+
+    /// As an operator: over the Unix socket.
+    async fn operator(&self) -> SmdCacheClient<Channel> {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("unix:{}", self.socket.display()));
+        SmdCacheClient::new(endpoint.unwrap().connect().await.unwrap())
+    }
+
+    /// The value of one line of `/metrics`.
+    async fn metric(&self, line: &str) -> u64 {
+        let page = self.page("/metrics").await.1;
+        let value = page.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("{line} is not in\n{page}")).parse().unwrap()
     }
 
     async fn another_connection(&self) -> Channel {

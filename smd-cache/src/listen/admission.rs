@@ -1,0 +1,254 @@
+//! Which calls are served: each kind has a bound of its own and a deadline, so that a flood of one kind, or calls that
+//! never end, leave the others alone. What is past its bound is refused at once: who asks has somebody else to ask, and
+//! waiting in a queue helps nobody whose packet is answered within 400 ms or not at all.
+
+use super::refused::{Call, Refused};
+use crate::caller::Caller;
+use futures::future::BoxFuture;
+use proto::v1::smd_cache_server::SERVICE_NAME;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+use tonic::{
+    Status,
+    body::Body,
+    codegen::http::{Request, Response},
+};
+use tower::{Layer, Service};
+
+/// What a call asks for, as far as bounds go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One key.
+    LookUp,
+    /// All interfaces, all problems.
+    List,
+    /// How it is, and why something is as it is: people.
+    Status,
+    /// Reads SMD.
+    Refresh,
+    /// The beginning of a Watch; Watches that are open have their own bound.
+    Watch,
+    /// Health and reflection, and what does not exist.
+    Other,
+}
+
+impl Kind {
+    const ALL: [Kind; 6] = [Kind::LookUp, Kind::List, Kind::Status, Kind::Refresh, Kind::Watch, Kind::Other];
+
+    fn of(path: &str) -> Kind {
+        let method = path
+            .strip_prefix('/')
+            .and_then(|path| path.strip_prefix(SERVICE_NAME))
+            .and_then(|path| path.strip_prefix('/'));
+        match method {
+            Some("LookupMac" | "LookupAddress" | "LookupName" | "LookupComponent") => Kind::LookUp,
+            Some("ListInterfaces" | "ListProblems") => Kind::List,
+            Some("GetStatus" | "Explain") => Kind::Status,
+            Some("Refresh") => Kind::Refresh,
+            Some("Watch") => Kind::Watch,
+            _ => Kind::Other,
+        }
+    }
+
+    /// Calls in flight, from the first header of the request to the first of the answer. All are guesses: look-ups take
+    /// microseconds, so a thousand mean that requests do not arrive whole; people are few.
+    fn at_once(self) -> usize {
+        match self {
+            Kind::LookUp => 1_024,
+            Kind::List | Kind::Status => 64,
+            Kind::Refresh => 128,
+            Kind::Watch => crate::watch::MAX_WATCHERS,
+            Kind::Other => 256,
+        }
+    }
+
+    /// How long a call may take until its answer begins. A look-up's asker gives up after 200 ms (lib/inventory); Refresh
+    /// reads three sources, each of them 30 s at most; the rest waits for nothing but its own request.
+    fn deadline(self) -> Duration {
+        Duration::from_secs(match self {
+            Kind::LookUp => 2,
+            Kind::List | Kind::Status | Kind::Watch | Kind::Other => 10,
+            Kind::Refresh => 100,
+        })
+    }
+
+    fn plural(self) -> &'static str {
+        match self {
+            Kind::LookUp => "look-ups",
+            Kind::List => "lists",
+            Kind::Status => "questions about status",
+            Kind::Refresh => "refreshes",
+            Kind::Watch => "beginnings of Watches",
+            Kind::Other => "calls",
+        }
+    }
+}
+
+/// The bounds of one way in. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    places: [Arc<Semaphore>; Kind::ALL.len()],
+    refused: Refused,
+}
+
+impl Admission {
+    /// Nothing is in flight.
+    pub fn new(refused: Refused) -> Admission {
+        Admission { places: Kind::ALL.map(|kind| Arc::new(Semaphore::new(kind.at_once()))), refused }
+    }
+
+    fn admit(&self, request: &Request<Body>) -> Result<(Kind, OwnedSemaphorePermit), Status> {
+        if let Some(caller) = request.extensions().get::<Caller>() {
+            caller.may_ask().inspect_err(|_| self.refused.call(Call::NotListed))?;
+        }
+        let kind = Kind::of(request.uri().path());
+        match self.places[kind as usize].clone().try_acquire_owned() {
+            Ok(place) => Ok((kind, place)),
+            Err(_) => {
+                self.refused.call(Call::Overload);
+                Err(Status::resource_exhausted(format!(
+                    "{} {} are being served already; try again",
+                    kind.at_once(),
+                    kind.plural()
+                )))
+            }
+        }
+    }
+}
+
+impl<S> Layer<S> for Admission {
+    type Service = Admitting<S>;
+
+    fn layer(&self, inner: S) -> Admitting<S> {
+        Admitting { admission: self.clone(), inner }
+    }
+}
+
+/// A service behind its bounds.
+#[derive(Debug, Clone)]
+pub struct Admitting<S> {
+    admission: Admission,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Admitting<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (kind, place) = match self.admission.admit(&request) {
+            Ok(admitted) => admitted,
+            Err(status) => return Box::pin(async { Ok(status.into_http()) }),
+        };
+        let refused = self.admission.refused.clone();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answered = timeout(kind.deadline(), answer).await;
+            drop(place);
+            answered.unwrap_or_else(|_| {
+                refused.call(Call::TimedOut);
+                Ok(Status::deadline_exceeded(format!(
+                    "{} may take {} s, and this call has",
+                    kind.plural(),
+                    kind.deadline().as_secs()
+                ))
+                .into_http())
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::join_all;
+    use std::{convert::Infallible, future::pending, net::Ipv4Addr};
+    use tonic::Code;
+    use tower::{ServiceExt, service_fn};
+
+    const LOOK_UP: &str = "/smdcache.v1.SmdCache/LookupMac";
+    const HEALTH: &str = "/grpc.health.v1.Health/Check";
+
+    fn request(path: &str) -> Request<Body> {
+        Request::builder().uri(path).body(Body::default()).unwrap()
+    }
+
+    fn code(answer: &Response<Body>) -> Code {
+        Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code())
+    }
+
+    async fn answers(_: Request<Body>) -> Result<Response<Body>, Infallible> {
+        Ok(Response::new(Body::default()))
+    }
+
+    #[test]
+    fn every_call_of_the_contract_has_its_kind() {
+        for (path, kind) in [
+            (LOOK_UP, Kind::LookUp),
+            ("/smdcache.v1.SmdCache/LookupComponent", Kind::LookUp),
+            ("/smdcache.v1.SmdCache/ListProblems", Kind::List),
+            ("/smdcache.v1.SmdCache/GetStatus", Kind::Status),
+            ("/smdcache.v1.SmdCache/Explain", Kind::Status),
+            ("/smdcache.v1.SmdCache/Refresh", Kind::Refresh),
+            ("/smdcache.v1.SmdCache/Watch", Kind::Watch),
+            (HEALTH, Kind::Other),
+            ("/smdcache.v1.SmdCacheLookupMac", Kind::Other),
+            ("/LookupMac", Kind::Other),
+            ("", Kind::Other),
+        ] {
+            assert_eq!(Kind::of(path), kind, "{path}");
+        }
+        for (number, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, number, "{kind:?} finds its own places");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_one_kind_leaves_the_others_alone_and_ends_at_its_deadline() {
+        let admission = Admission::new(Refused::default());
+        let mut stuck = admission.layer(service_fn(|_| pending::<Result<Response<Body>, Infallible>>()));
+        let flood: Vec<_> = (0..Kind::LookUp.at_once()).map(|_| stuck.call(request(LOOK_UP))).collect();
+        let well = admission.layer(service_fn(answers));
+        let ask = async |path| code(&well.clone().oneshot(request(path)).await.unwrap());
+        assert_eq!(ask(LOOK_UP).await, Code::ResourceExhausted);
+        for path in [HEALTH, "/smdcache.v1.SmdCache/Watch", "/smdcache.v1.SmdCache/GetStatus"] {
+            assert_eq!(ask(path).await, Code::Ok, "{path}");
+        }
+        for ended in join_all(flood).await {
+            assert_eq!(code(&ended.unwrap()), Code::DeadlineExceeded);
+        }
+        assert_eq!(ask(LOOK_UP).await, Code::Ok, "served again");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_listed_may_ask_nothing() {
+        let well = Admission::new(Refused::default()).layer(service_fn(answers));
+        for path in [LOOK_UP, HEALTH, "/smdcache.v1.SmdCache/Watch"] {
+            let mut request = request(path);
+            request.extensions_mut().insert(Caller::Certificate {
+                host: Ipv4Addr::LOCALHOST.into(),
+                names: ["somebody".to_owned()].into(),
+                rights: crate::caller::Rights::None,
+            });
+            let refused = well.clone().oneshot(request).await.unwrap();
+            assert_eq!(code(&refused), Code::PermissionDenied, "{path}");
+        }
+    }
+}
