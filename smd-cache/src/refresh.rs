@@ -686,8 +686,8 @@ impl Owner {
         let file = trouble.map(|trouble| {
             format!("The snapshot file cannot be written ({trouble}): a restart while SMD is down would serve an older one, or nothing.")
         });
-        let token = self.reader.client().token_problem();
-        self.state.set_remarks(groups.into_iter().chain(token).chain(file).collect());
+        let files = self.reader.client().file_problems();
+        self.state.set_remarks(groups.into_iter().chain(files).chain(file).collect());
     }
 
     /// Other rules hold at once, also while SMD is away. A bad certificate leaves everything as it was.

@@ -5,6 +5,7 @@
 //! one place that knows how often SMD is asked. No HTTP proxy is used and no redirect followed: SMD is a neighbour.
 
 mod groups;
+mod http;
 mod resolver;
 mod token;
 
@@ -13,18 +14,13 @@ pub use groups::Groups;
 use crate::records::BadBody;
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
+use http::Http;
 use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::{Response, StatusCode, Url, header};
-use std::{error::Error, fmt, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
 use token::Token;
 use values::Xname;
 use xxhash_rust::xxh3::xxh3_128;
-
-/// SMD is a few milliseconds away; a guess that allows for two lost SYNs (1 s and 2 s after the first).
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_500);
-
-/// Silence that ends a read. With its database gone SMD answers within 1.5 s; a guess at three times that.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One answer, from the request to the last byte: 100,000 interfaces take 0.3 s; a guess that leaves room for 10 Mbit/s.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -195,7 +191,7 @@ pub struct Body {
 /// Asks SMD. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    http: Arc<Http>,
     base: Url,
     token: Option<Arc<Token>>,
     max_body: u64,
@@ -205,7 +201,7 @@ impl Client {
     /// Reads the certificates; says nothing about whether SMD is there.
     pub fn new(settings: &Settings) -> anyhow::Result<Client> {
         Ok(Client {
-            http: http_client(settings)?,
+            http: Arc::new(Http::new(settings)?),
             base: base_url(&settings.url)?,
             token: settings.token_file.clone().map(|file| Arc::new(Token::new(file))),
             max_body: settings.max_body,
@@ -234,9 +230,10 @@ impl Client {
         self.ask(Source::Components, &query, SOME_TIMEOUT).await
     }
 
-    /// What is wrong with the token file, if anything: reads go on without.
-    pub fn token_problem(&self) -> Option<String> {
-        self.token.as_ref().and_then(|token| token.problem())
+    /// What is wrong with the files of token and certificates, if anything: reads go on with what there was before.
+    pub fn file_problems(&self) -> Vec<String> {
+        let token = self.token.as_ref().and_then(|token| token.problem());
+        token.into_iter().chain(self.http.problem()).collect()
     }
 
     /// Host and port, for people; never what else the URL holds.
@@ -252,7 +249,10 @@ impl Client {
         }
         if answer.status() != StatusCode::OK {
             let status = answer.status();
-            return Err(ReadError::Status { status, detail: detail(answer).await });
+            let detail = detail(answer).await;
+            let repeated = self.token.as_ref().is_some_and(|token| token.is_in(&detail));
+            let detail = if repeated { "(what it says repeats the token)".to_owned() } else { detail };
+            return Err(ReadError::Status { status, detail });
         }
         check_content_type(&answer)?;
         self.body(answer).await
@@ -267,7 +267,7 @@ impl Client {
     ) -> Result<Response, ReadError> {
         let url = self.base.join(source.path()).expect("the paths of sources are relative URLs");
         let mut request =
-            self.http.get(url).query(query).timeout(within).header(header::ACCEPT, "application/json");
+            self.http.client().await.get(url).query(query).timeout(within).header(header::ACCEPT, "application/json");
         if let Some(token) = &self.token
             && let Some(value) = token.header(token_again).await
         {
@@ -294,47 +294,10 @@ impl Client {
     }
 }
 
-fn http_client(settings: &Settings) -> anyhow::Result<reqwest::Client> {
-    // Fails when it is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("smd-cache/", env!("CARGO_PKG_VERSION")))
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .dns_resolver(resolver::Remembering::default())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(IDLE_TIMEOUT);
-    if let Some(file) = &settings.ca_cert {
-        let certificates = reqwest::Certificate::from_pem_bundle(&read(file)?)
-            .with_context(|| format!("smd_cache.smd.ca_cert: {} is no PEM file", file.display()))?;
-        builder = builder.tls_certs_merge(certificates);
-    } else if settings.url.starts_with("http:") {
-        // Else a machine without any certificates could not even talk plain HTTP.
-        builder = builder.tls_certs_only([]);
-    }
-    if let Some((certificate, key)) = &settings.client {
-        let pem = [read(certificate)?, b"\n".to_vec(), read(key)?].concat();
-        let identity = reqwest::Identity::from_pem(&pem).with_context(|| {
-            format!(
-                "smd_cache.smd.client_cert: {} and {} are no PEM pair",
-                certificate.display(),
-                key.display()
-            )
-        })?;
-        builder = builder.identity(identity);
-    }
-    builder.build().context("smd_cache.smd: no HTTP client can be made of this")
-}
-
-fn read(file: &PathBuf) -> anyhow::Result<Vec<u8>> {
-    fs::read(file).with_context(|| format!("smd_cache.smd: {} cannot be read", file.display()))
-}
-
 /// The URL below which sources are, with a final slash.
 fn base_url(text: &str) -> anyhow::Result<Url> {
     let site = text.trim_end_matches('/').trim_end_matches(BASE_PATH).trim_end_matches('/');
-    Url::parse(&format!("{site}/{BASE_PATH}/"))
-        .with_context(|| format!("smd_cache.smd.url: '{text}' is no URL"))
+    Url::parse(&format!("{site}/{BASE_PATH}/")).context("smd_cache.smd.url is no URL")
 }
 
 /// `Date`, which is RFC 2822's form in GMT (RFC 9110 §5.6.7).

@@ -14,7 +14,7 @@ use std::{
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks the system, and falls back to what it said last. Bounded: only SMD's own name is ever asked.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Remembering {
     last: Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>,
 }

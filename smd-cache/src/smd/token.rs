@@ -11,6 +11,12 @@ use std::{
 /// Real tokens have 1 to 4 kB; SMD refuses headers beyond 1 MB. A guess.
 const MAX_TOKEN: u64 = 64 * 1024;
 
+const SCHEME: &str = "Bearer ";
+
+/// So many bytes of a token are not in a text by chance. Those of JWTs begin alike for 20 and more, which errs on the safe
+/// side. A guess.
+const TELLING: usize = 16;
+
 /// A file with a token.
 pub struct Token {
     file: PathBuf,
@@ -59,6 +65,13 @@ impl Token {
         self.held().problem.clone()
     }
 
+    /// Whether a text holds the token, or its beginning: texts are cut.
+    pub fn is_in(&self, text: &str) -> bool {
+        let held = self.held();
+        let token = held.header.as_ref().and_then(|header| header.to_str().ok()?.strip_prefix(SCHEME));
+        token.is_some_and(|token| text.contains(&token[..token.len().min(TELLING)]))
+    }
+
     async fn read_if_changed(
         &self,
         known: Option<(SystemTime, u64)>,
@@ -76,7 +89,7 @@ impl Token {
         if token.is_empty() {
             return Err(io::Error::other("it is empty"));
         }
-        let mut header = HeaderValue::try_from(format!("Bearer {token}"))
+        let mut header = HeaderValue::try_from(format!("{SCHEME}{token}"))
             .map_err(|_| io::Error::other("it holds characters that no token has"))?;
         header.set_sensitive(true);
         Ok(Some((stamp, header)))

@@ -7,9 +7,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+
+/// Can be replaced while it serves.
+pub type Tls = Arc<Mutex<Arc<ServerConfig>>>;
 
 /// What a path answers.
 #[derive(Clone, Debug)]
@@ -36,6 +40,7 @@ struct Inner {
 #[derive(Clone)]
 pub struct FakeSmd {
     pub address: SocketAddr,
+    encrypted: bool,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -46,8 +51,20 @@ pub const GROUPS: &str = "groups";
 impl FakeSmd {
     /// One that holds nothing.
     pub async fn empty() -> FakeSmd {
+        FakeSmd::behind(None).await
+    }
+
+    /// One that speaks TLS, with what `tls` holds when a connection comes.
+    pub async fn with_tls(tls: Tls, nodes: &[u8]) -> FakeSmd {
+        let smd = FakeSmd::behind(Some(tls)).await;
+        smd.set(nodes);
+        smd
+    }
+
+    async fn behind(tls: Option<Tls>) -> FakeSmd {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let smd = FakeSmd { address: listener.local_addr().unwrap(), inner: Arc::default() };
+        let address = listener.local_addr().unwrap();
+        let smd = FakeSmd { address, encrypted: tls.is_some(), inner: Arc::default() };
         smd.answer(INTERFACES, Answer::Json("[]\n".into()));
         smd.answer(COMPONENTS, Answer::Json("{\"Components\":[]}\n".into()));
         smd.answer(GROUPS, Answer::Json("[]\n".into()));
@@ -56,7 +73,17 @@ impl FakeSmd {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let smd = serving.clone();
-                tokio::spawn(async move { smd.serve(stream).await });
+                let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(tls.lock().unwrap().clone()));
+                tokio::spawn(async move {
+                    match acceptor {
+                        None => smd.serve(stream).await,
+                        Some(acceptor) => {
+                            if let Ok(stream) = acceptor.accept(stream).await {
+                                smd.serve(stream).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         smd
@@ -101,7 +128,7 @@ impl FakeSmd {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", if self.encrypted { "https" } else { "http" }, self.address)
     }
 
     /// Request lines and Authorization headers so far.
@@ -115,7 +142,7 @@ impl FakeSmd {
         self.inner().requests.iter().filter(|request| request.contains(&wanted)).count()
     }
 
-    async fn serve(&self, mut stream: TcpStream) {
+    async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let mut head = Vec::new();
         let mut buffer = [0; 4096];
         while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -176,7 +203,12 @@ fn filtered(body: String, query: &str) -> String {
     json.to_string()
 }
 
-async fn write(stream: &mut TcpStream, answer: Answer, token: &str, query: &str) -> std::io::Result<()> {
+async fn write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    answer: Answer,
+    token: &str,
+    query: &str,
+) -> std::io::Result<()> {
     let (status, content_type, body, half) = match answer {
         Answer::Json(body) => (200, "application/json", filtered(body, query), false),
         Answer::Http { status, content_type, body } => (status, content_type, body, false),

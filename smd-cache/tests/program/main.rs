@@ -10,6 +10,8 @@ mod program;
 mod pulling;
 mod reading;
 mod remembering;
+mod secrets;
+mod smd_tls;
 mod tls;
 mod watching;
 
