@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fake_smd;
+mod hostile;
 mod look_ups;
 mod overload;
 mod pki;
