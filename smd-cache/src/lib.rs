@@ -12,6 +12,7 @@ pub mod caller;
 pub mod config;
 mod files;
 pub mod listen;
+mod listing;
 pub mod metrics;
 pub mod naming;
 pub mod pull;

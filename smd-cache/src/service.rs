@@ -3,6 +3,7 @@
 
 use crate::{
     caller::Caller,
+    listing::listing,
     metrics::{LookupOutcome, Metrics, Rpc},
     pull::{self, Puller},
     refresh::{AskError, Kind, Refresher},
@@ -12,7 +13,7 @@ use crate::{
     tls::Tls,
     watch::{self, Session},
 };
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
 use proto::v1::{self, LookupReply, Outcome, smd_cache_server::SmdCache};
 use std::{net::IpAddr, pin::Pin, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -102,6 +103,16 @@ impl Service {
         Some(outcome)
     }
 
+    /// Begins to send a list.
+    fn list<T: Send + 'static>(
+        &self,
+        items: impl Iterator<Item = T> + Send + 'static,
+    ) -> Response<Listing<T>> {
+        let (task, listing) = listing(items);
+        self.tasks.spawn(task);
+        Response::new(listing.boxed())
+    }
+
     /// The picture, for lists; there is no outcome in which a list could say that there is none.
     fn picture(&self) -> Result<(Arc<View>, Arc<Snapshot>, OwnedSemaphorePermit), Status> {
         let view = self.state.view();
@@ -159,11 +170,10 @@ impl SmdCache for Service {
     ) -> Result<Response<Self::ListInterfacesStream>, Status> {
         let (_, snapshot, place) = self.picture()?;
         let interfaces: Vec<_> = snapshot.interfaces().cloned().collect();
-        let listing = stream::iter(interfaces).map(move |interface| {
+        Ok(self.list(interfaces.into_iter().map(move |interface| {
             let _held_until_the_end = &place;
-            Ok(snapshot.with_component(&interface))
-        });
-        Ok(Response::new(listing.boxed()))
+            snapshot.with_component(&interface)
+        })))
     }
 
     async fn list_problems(
@@ -171,11 +181,10 @@ impl SmdCache for Service {
         _: Request<v1::ListProblemsRequest>,
     ) -> Result<Response<Self::ListProblemsStream>, Status> {
         let (view, _, place) = self.picture()?;
-        let listing = stream::iter(0..view.problems.len()).map(move |number| {
+        Ok(self.list((0..view.problems.len()).map(move |number| {
             let _held_until_the_end = &place;
-            Ok((&view.problems[number]).into())
-        });
-        Ok(Response::new(listing.boxed()))
+            (&view.problems[number]).into()
+        })))
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

@@ -19,6 +19,7 @@ const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 const LOOKUP_MAC: &str = "/smdcache.v1.SmdCache/LookupMac";
 const WATCH: &str = "/smdcache.v1.SmdCache/Watch";
+const LIST: &str = "/smdcache.v1.SmdCache/ListInterfaces";
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
@@ -99,9 +100,10 @@ async fn who_greets_and_then_says_nothing_more_is_given_up() {
     cache.stop().await;
 }
 
-/// A client of HTTP/2 that does no more than it is told.
+/// A client of HTTP/2 that does no more than it is told, and takes 1,000 bytes of each answer unless it reads.
 async fn by_hand(cache: &Cache) -> h2::client::SendRequest<Bytes> {
-    let (client, connection) = h2::client::handshake(connect(cache).await).await.unwrap();
+    let (client, connection) =
+        h2::client::Builder::new().initial_window_size(1_000).handshake(connect(cache).await).await.unwrap();
     tokio::spawn(connection);
     client.ready().await.unwrap()
 }
@@ -156,7 +158,7 @@ async fn a_flood_of_headers_is_refused_and_the_connection_goes_on() {
     cache.stop().await;
 }
 
-/// 255 nodes: more than the 64 kB that go out before the other end says that it has read them.
+/// 255 nodes: far more than goes out before the other end says that it has read it.
 async fn big() -> (FakeSmd, Cache) {
     let smd = FakeSmd::with(&(1..=255).collect::<Vec<_>>()).await;
     let cache = Cache::of(&smd).await.ready().await;
@@ -188,6 +190,25 @@ async fn a_watch_that_is_never_read_is_cut_off_and_holds_nobody_up() {
     eventually("struck off", async || cache.status().await.clients.len() == 1).await;
     still_answers(&mut cache).await;
     drop((unread, reader));
+    cache.stop().await;
+}
+
+#[tokio::test]
+async fn lists_that_are_never_read_end_and_make_room_for_others() {
+    let (_smd, mut cache) = big().await;
+    let mut client = by_hand(&cache).await;
+    let mut unread = Vec::new();
+    for _ in 0..32 {
+        unread.push(ask_and_stop(&mut client, LIST, message(0, b"")).await);
+    }
+    let asked = cache.grpc.list_interfaces(v1::ListInterfacesRequest {}).await;
+    assert_eq!(asked.unwrap_err().code(), tonic::Code::ResourceExhausted, "every place is taken");
+    still_answers(&mut cache).await;
+    eventually("room for others", async || {
+        cache.grpc.list_interfaces(v1::ListInterfacesRequest {}).await.is_ok()
+    })
+    .await;
+    drop(unread);
     cache.stop().await;
 }
 

@@ -11,7 +11,7 @@ use smd_cache::{
     Program,
     config::{Settings, Socket},
 };
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -93,12 +93,17 @@ async fn the_unix_socket_answers_and_goes_with_the_program() {
 }
 
 async fn start_with(socket: Socket, smd: &FakeSmd) -> anyhow::Result<Program> {
+    start_with_group(socket, None, smd).await
+}
+
+async fn start_with_group(socket: Socket, group: Option<&str>, smd: &FakeSmd) -> anyhow::Result<Program> {
     let config = config::parse("").unwrap();
     let mut settings = Settings::of(&config);
     settings.listen = vec![([127, 0, 0, 1], 0).into()];
     settings.admin = ([127, 0, 0, 1], 0).into();
     settings.smd.url = smd.url();
     settings.socket = socket;
+    settings.socket_group = group.map(str::to_owned);
     Program::start(Running::new(config::Program::SmdCache, config), settings).await
 }
 
@@ -129,6 +134,32 @@ async fn the_default_socket_is_done_without_where_it_cannot_be_made() {
     let program = start_with(Socket::Default(impossible), &smd).await.unwrap();
     assert_eq!(program.socket(), None);
     assert_eq!(program.addresses().len(), 1);
+}
+
+#[tokio::test]
+async fn the_sockets_group_is_given_or_nothing_starts() {
+    let smd = FakeSmd::empty().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("smd-cache.sock");
+    let own = nix::unistd::getgid();
+    let name = nix::unistd::Group::from_gid(own).unwrap().unwrap().name;
+    let root = nix::unistd::geteuid().is_root();
+    // Whoever is root may give it to a group that has no name.
+    let groups = [(own.to_string(), own.as_raw()), (name, own.as_raw()), ("54321".to_owned(), 54_321)];
+    for (group, gid) in groups.iter().take(if root { 3 } else { 2 }) {
+        let program = start_with_group(Socket::Given(path.clone()), Some(group), &smd).await.unwrap();
+        let metadata = std::fs::metadata(&path).unwrap();
+        assert_eq!((metadata.gid(), metadata.mode() & 0o777), (*gid, 0o660), "{group}");
+        drop(program);
+    }
+    let default = Socket::Default(directory.path().join("default.sock"));
+    for socket in [Socket::Given(path), default] {
+        let error = start_with_group(socket, Some("no-such-group"), &smd).await.err().unwrap();
+        let error = format!("{error:#}");
+        assert!(error.contains("smd_cache.socket_group: there is no group 'no-such-group'"), "{error}");
+    }
+    let impossible = Socket::Default("/dev/null/coresmd/smd-cache.sock".into());
+    assert!(start_with_group(impossible, Some(&own.to_string()), &smd).await.is_err(), "it was asked for");
 }
 
 #[tokio::test]
