@@ -211,7 +211,12 @@ impl Door {
         place: Place,
     ) -> Option<Connection<TlsStream<TcpStream>>> {
         let tls = self.tls?;
-        match tls.accept(stream).await {
+        let leave = place.leave();
+        let Some(accepted) = leave.run_until_cancelled(tls.accept(stream)).await else {
+            self.refused.connection(refused::Connection::Silent);
+            return None;
+        };
+        match accepted {
             Ok(stream) => {
                 let caller = tls.caller(&stream, host);
                 Some(Connection::new(stream, caller, place, self.refused))
@@ -263,7 +268,7 @@ impl Door {
 
     fn seat(&self, stream: TcpStream, host: IpAddr, free: Free) -> Option<(TcpStream, IpAddr, Place)> {
         let Some(place) = free.take(Some(host)) else {
-            tracing::debug!(%host, "a connection is refused: its address has {MAX_PER_ADDRESS} already");
+            tracing::debug!(%host, "a connection is refused: its address has {MAX_PER_ADDRESS} that are in use");
             self.refused.connection(refused::Connection::TooMany);
             return None;
         };

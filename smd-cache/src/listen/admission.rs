@@ -2,7 +2,10 @@
 //! never end, leave the others alone. What is past its bound is refused at once: who asks has somebody else to ask, and
 //! waiting in a queue helps nobody whose packet is answered within 400 ms or not at all.
 
-use super::refused::{Call, Refused};
+use super::{
+    connection::Peer,
+    refused::{Call, Refused},
+};
 use crate::caller::Caller;
 use futures::future::BoxFuture;
 use proto::v1::smd_cache_server::SERVICE_NAME;
@@ -104,9 +107,12 @@ impl Admission {
         Admission { places: Kind::ALL.map(|kind| Arc::new(Semaphore::new(kind.at_once()))), refused }
     }
 
-    fn admit(&self, request: &Request<Body>) -> Result<(Kind, OwnedSemaphorePermit), Status> {
-        if let Some(caller) = request.extensions().get::<Caller>() {
-            caller.may_ask().inspect_err(|_| self.refused.call(Call::NotListed))?;
+    /// Finds it a place, and tells the service who asks.
+    fn admit(&self, request: &mut Request<Body>) -> Result<(Kind, OwnedSemaphorePermit), Status> {
+        if let Some(peer) = request.extensions_mut().remove::<Peer>() {
+            peer.caller.may_ask().inspect_err(|_| self.refused.call(Call::NotListed))?;
+            peer.seat.asks();
+            request.extensions_mut().insert::<Caller>(peer.caller);
         }
         let kind = Kind::of(request.uri().path());
         match self.places[kind as usize].clone().try_acquire_owned() {
@@ -152,8 +158,8 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (kind, place) = match self.admission.admit(&request) {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let (kind, place) = match self.admission.admit(&mut request) {
             Ok(admitted) => admitted,
             Err(status) => return Box::pin(async { Ok(status.into_http()) }),
         };
@@ -178,6 +184,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listen::places::Places;
     use futures::future::join_all;
     use std::{convert::Infallible, future::pending, net::Ipv4Addr};
     use tonic::Code;
@@ -242,11 +249,13 @@ mod tests {
         let well = Admission::new(Refused::default()).layer(service_fn(answers));
         for path in [LOOK_UP, HEALTH, "/smdcache.v1.SmdCache/Watch"] {
             let mut request = request(path);
-            request.extensions_mut().insert(Caller::Certificate {
+            let caller = Caller::Certificate {
                 host: Ipv4Addr::LOCALHOST.into(),
                 names: ["somebody".to_owned()].into(),
                 rights: crate::caller::Rights::None,
-            });
+            };
+            let place = Places::default().local().await.take(None).unwrap();
+            request.extensions_mut().insert(Peer { caller, seat: place.seat() });
             let refused = well.clone().oneshot(request).await.unwrap();
             assert_eq!(code(&refused), Code::PermissionDenied, "{path}");
         }

@@ -1,10 +1,14 @@
 //! A connection: its bytes, its place, who is at the other end, and the deadline for its greeting.
 
-use super::{places::Place, refused};
+use super::{
+    places::{Place, Seat},
+    refused,
+};
 use crate::caller::Caller;
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{self, Poll},
     time::Duration,
 };
@@ -12,6 +16,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
 /// A connection says in so long that it is HTTP/2, or loses its place; after that keepalive watches it. A client sends that
@@ -28,7 +33,18 @@ pub struct Connection<S> {
     /// Until the greeting has come.
     awaited: Option<Awaited>,
     refused: refused::Refused,
-    _place: Place,
+    place: Place,
+    /// Another one needs the place more.
+    leave: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// What each call of a connection carries until it is admitted.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Who asks.
+    pub caller: Caller,
+    /// Where it sits.
+    pub seat: Arc<Seat>,
 }
 
 /// The rest of the greeting, and when that is too late.
@@ -41,7 +57,8 @@ impl<S> Connection<S> {
     /// Starts to wait for the greeting.
     pub fn new(stream: S, caller: Caller, place: Place, refused: refused::Refused) -> Connection<S> {
         let awaited = Awaited { missing: GREETING, end: Box::pin(sleep(GREETING_DEADLINE)) };
-        Connection { stream, caller, awaited: Some(awaited), refused, _place: place }
+        let leave = Box::pin(place.leave().cancelled_owned());
+        Connection { stream, caller, awaited: Some(awaited), refused, place, leave }
     }
 
     /// Another greeting is for the HTTP/2 library to turn away; here it is counted.
@@ -58,20 +75,21 @@ impl<S> Connection<S> {
         self.awaited = None;
     }
 
-    fn is_late(&mut self, context: &mut task::Context<'_>) -> bool {
-        let late = self.awaited.as_mut().is_some_and(|awaited| awaited.end.as_mut().poll(context).is_ready());
-        if late {
-            self.refused.connection(refused::Connection::NoGreeting);
+    /// Whether it has to go, and if so, why.
+    fn has_to_go(&mut self, context: &mut task::Context<'_>) -> Option<refused::Connection> {
+        if self.leave.as_mut().poll(context).is_ready() {
+            return Some(refused::Connection::Silent);
         }
-        late
+        let late = self.awaited.as_mut().is_some_and(|awaited| awaited.end.as_mut().poll(context).is_ready());
+        late.then_some(refused::Connection::NoGreeting)
     }
 }
 
 impl<S> Connected for Connection<S> {
-    type ConnectInfo = Caller;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> Caller {
-        self.caller.clone()
+    fn connect_info(&self) -> Peer {
+        Peer { caller: self.caller.clone(), seat: self.place.seat() }
     }
 }
 
@@ -82,13 +100,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        match Pin::new(&mut self.stream).poll_read(context, buffer) {
-            Poll::Pending if self.is_late(context) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            polled => {
-                self.received(&buffer.filled()[before..]);
-                polled
-            }
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if polled.is_pending()
+            && let Some(reason) = self.has_to_go(context)
+        {
+            self.refused.connection(reason);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        self.received(&buffer.filled()[before..]);
+        polled
     }
 }
 
@@ -141,6 +161,17 @@ mod tests {
             let ended = connection(server).await.read_to_end(&mut Vec::new()).await;
             assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut, "{said} bytes");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_place_is_needed_is_ended() {
+        let (mut client, server) = duplex(64);
+        let mut connection = connection(server).await;
+        client.write_all(GREETING).await.unwrap();
+        connection.read_exact(&mut [0; GREETING.len()]).await.unwrap();
+        let leave = connection.place.leave();
+        let (ended, ()) = tokio::join!(connection.read_u8(), async { leave.cancel() });
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,6 +28,8 @@ pub enum Connection {
     TooMany,
     /// It did not say that it is HTTP/2.
     NoGreeting,
+    /// It had not asked anything yet when another one needed its place.
+    Silent,
 }
 
 /// Why a call is turned away.
@@ -43,7 +45,11 @@ pub enum Call {
 
 impl Connection {
     fn all() -> impl Iterator<Item = Connection> {
-        Refusal::ALL.into_iter().map(Connection::Tls).chain([Connection::TooMany, Connection::NoGreeting])
+        Refusal::ALL.into_iter().map(Connection::Tls).chain([
+            Connection::TooMany,
+            Connection::NoGreeting,
+            Connection::Silent,
+        ])
     }
 
     fn label(self) -> &'static str {
@@ -51,6 +57,7 @@ impl Connection {
             Connection::Tls(refusal) => refusal.label(),
             Connection::TooMany => "too_many",
             Connection::NoGreeting => "no_greeting",
+            Connection::Silent => "silent",
         }
     }
 }

@@ -4,8 +4,8 @@ use crate::{Cache, PATIENCE, eventually, fake_smd::FakeSmd};
 use bytes::Bytes;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proto::v1;
-use smd_cache::listen::MAX_PER_ADDRESS;
-use std::{net::SocketAddr, time::Duration};
+use smd_cache::listen::{MAX_CONNECTIONS, MAX_PER_ADDRESS};
+use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -269,49 +269,73 @@ fn descriptors() -> u64 {
     wanted
 }
 
-async fn connect_from(last: u8, to: SocketAddr) -> std::io::Result<TcpStream> {
+async fn socket_from(last: u8, to: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(([127, 0, 0, last], 0).into())?;
-    let mut stream = socket.connect(to).await?;
+    socket.connect(to).await
+}
+
+async fn connect_from(last: u8, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let mut stream = socket_from(last, to).await?;
     stream.write_all(&[PREFACE, SETTINGS].concat()).await?;
     Ok(stream)
 }
 
+/// Connects again and again; who is hung up on, perhaps before it has greeted, is none.
+async fn idle_connections(count: usize, last: u8, to: SocketAddr) -> Vec<TcpStream> {
+    let mut idle = Vec::new();
+    for _ in 0..count {
+        idle.extend(connect_from(last, to).await.ok());
+    }
+    idle
+}
+
 #[tokio::test]
-async fn ten_thousand_idle_connections_of_one_address_lock_nobody_out() {
+async fn ten_thousand_idle_connections_lock_nobody_out_not_even_their_own_address() {
     let smd = FakeSmd::with(&[1]).await;
     let mut cache = Cache::of(&smd).await.ready().await;
     let count = (descriptors() as usize).saturating_sub(3_000).min(10_000);
     println!("{count} connections; ten thousand take 13,000 file descriptors");
-    assert!(count > MAX_PER_ADDRESS, "this test wants `ulimit -Hn` to be at least 4,096");
-    let mut idle = Vec::new();
-    for _ in 0..count {
-        // Past its share the address is hung up on, perhaps before it has greeted.
-        if let Ok(stream) = connect_from(2, cache.listens).await {
-            idle.push(stream);
-        }
-    }
+    assert!(count > MAX_CONNECTIONS, "this test wants `ulimit -Hn` to be at least 4,300");
+    // From one address, the one that everybody else here has, too.
+    let idle = idle_connections(count, 1, cache.listens).await;
     still_answers(&mut cache).await;
-    let too_many = r#"smd_cache_connections_refused_total{reason="too_many"}"#;
-    eventually("turned away", async || cache.metric(too_many).await >= (count - MAX_PER_ADDRESS) as u64)
-        .await;
-    let mut another = timeout(PATIENCE, connect_from(3, cache.listens)).await.unwrap().unwrap();
-    let mut settings = [0; 9];
-    timeout(PATIENCE, another.read_exact(&mut settings)).await.expect("another address is served").unwrap();
-    cache.operator().await.get_status(v1::GetStatusRequest {}).await.unwrap();
-    drop(idle);
-    let mut again = connect_from(2, cache.listens).await;
-    eventually("its places are free again", async || {
-        let served = match &mut again {
-            Ok(stream) => timeout(Duration::from_secs(1), stream.read_exact(&mut settings)).await,
-            Err(_) => Ok(Ok(0)),
-        };
-        let served = matches!(served, Ok(Ok(9)));
-        if !served {
-            again = connect_from(2, cache.listens).await;
-        }
-        served
+    let silent = r#"smd_cache_connections_refused_total{reason="silent"}"#;
+    eventually("some had to go", async || {
+        cache.metric(silent).await >= (count - MAX_PER_ADDRESS - 100) as u64
     })
     .await;
+    drop(idle);
+    // From several at once, so that there is no place at all.
+    let mut everybody = Vec::new();
+    for last in 2..5 {
+        everybody.push(idle_connections(MAX_PER_ADDRESS, last, cache.listens).await);
+    }
+    still_answers(&mut cache).await;
+    cache.operator().await.get_status(v1::GetStatusRequest {}).await.unwrap();
+    drop(everybody);
+    cache.stop().await;
+}
+
+#[tokio::test]
+async fn connections_in_use_take_at_most_the_share_of_their_address() {
+    let smd = FakeSmd::with(&[1]).await;
+    let cache = Cache::of(&smd).await.ready().await;
+    assert!(descriptors() > 3_000, "this test wants `ulimit -Hn` to be at least 3,000");
+    let mut in_use = Vec::new();
+    let too_many = r#"smd_cache_connections_refused_total{reason="too_many"}"#;
+    while in_use.len() < MAX_PER_ADDRESS {
+        let stream = socket_from(2, cache.listens).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        ask_and_stop(&mut client, LOOKUP_MAC, message(0, b"")).await;
+        in_use.push(client);
+    }
+    assert_eq!(cache.metric(too_many).await, 0);
+    let _ = connect_from(2, cache.listens).await;
+    eventually("turned away", async || cache.metric(too_many).await == 1).await;
+    let mut another = timeout(PATIENCE, connect_from(3, cache.listens)).await.unwrap().unwrap();
+    timeout(PATIENCE, another.read_exact(&mut [0; 9])).await.expect("another address is served").unwrap();
     cache.stop().await;
 }
