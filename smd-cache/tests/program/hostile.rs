@@ -312,7 +312,7 @@ async fn ten_thousand_idle_connections_lock_nobody_out_not_even_their_own_addres
         everybody.push(idle_connections(MAX_PER_ADDRESS, last, cache.listens).await);
     }
     still_answers(&mut cache).await;
-    cache.operator().await.get_status(v1::GetStatusRequest {}).await.unwrap();
+    cache.over_the_socket().await.get_status(v1::GetStatusRequest {}).await.unwrap();
     drop(everybody);
     cache.stop().await;
 }

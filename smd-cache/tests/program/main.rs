@@ -89,12 +89,6 @@ impl Cache {
         self
     }
 
-    /// As an operator: over the Unix socket.
-    async fn operator(&self) -> SmdCacheClient<Channel> {
-        let endpoint = tonic::transport::Endpoint::from_shared(format!("unix:{}", self.socket.display()));
-        SmdCacheClient::new(endpoint.unwrap().connect().await.unwrap())
-    }
-
     /// The value of one line of `/metrics`.
     async fn metric(&self, line: &str) -> u64 {
         let page = self.page("/metrics").await.1;

@@ -114,7 +114,7 @@ async fn with_tls_look_ups_are_answered_and_plain_clients_are_not() {
 async fn the_unix_socket_needs_no_certificate() {
     let site = Site::new();
     let (_smd, cache) = site.cache(true, lists(&["nobody"], &[])).await;
-    let operator = cache.operator().await;
+    let operator = cache.over_the_socket().await;
     look_up(operator.clone()).await.unwrap();
     assert!(may_force(force(operator).await));
     cache.stop().await;
@@ -176,7 +176,7 @@ async fn only_listed_names_may_ask_and_only_some_of_them_may_force() {
 async fn certificates_are_replaced_without_a_restart() {
     let site = Site::new();
     let (_smd, mut cache) = site.cache(true, Lists::default()).await;
-    cache.grpc = cache.operator().await;
+    cache.grpc = cache.over_the_socket().await;
     let dhcpd = site.client_ca.client("dhcpd");
     let before = site.grpc(&cache, Some(dhcpd.identity()));
     look_up(before.clone()).await.unwrap();
