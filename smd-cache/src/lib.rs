@@ -10,6 +10,7 @@
 
 pub mod caller;
 pub mod config;
+pub mod explain;
 mod files;
 pub mod listen;
 mod listing;

@@ -6,14 +6,14 @@
 
 mod matching;
 
-pub use matching::{Mismatch, Place, Subject};
+pub use matching::{Mismatch, Place, Subject, why};
 
 use config::{Config, Pattern, Rule};
 use std::net::Ipv4Addr;
 use values::{Name, Xname};
 
 /// The configuration that names machines.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Naming {
     rules: Vec<Rule>,
     domain: Option<Name>,
@@ -51,6 +51,20 @@ pub struct Verdict {
     pub matched: Vec<usize>,
     /// Position of the rule that names it; `None`: no rule does.
     pub named_by: Option<usize>,
+}
+
+/// What became of one rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It matched.
+    Matched,
+    /// This condition does not hold.
+    Mismatched(Mismatch),
+    /// The rule at this position matched before and ended the evaluation.
+    NotReached {
+        /// Its position.
+        after: usize,
+    },
 }
 
 impl Naming {
@@ -102,19 +116,46 @@ impl Naming {
     /// Puts every rule to `subject` in `place`.
     pub fn evaluate(&self, subject: &Subject<'_>, place: Option<Place<'_>>) -> Verdict {
         let mut verdict = Verdict::default();
-        for (position, rule) in self.rules.iter().enumerate() {
-            if matching::mismatch(&rule.matches, subject, place).is_some() {
+        for (position, rule, mismatch) in self.walk(subject, place) {
+            if mismatch.is_some() {
                 continue;
             }
             verdict.matched.push(position);
             if rule.hostname.is_some() && !rule.ignore {
                 verdict.named_by = Some(position);
             }
-            if rule.ignore || !rule.goes_on {
-                break;
-            }
         }
         verdict
+    }
+
+    /// The same for people: how each rule fared, in order.
+    pub fn trace(&self, subject: &Subject<'_>, place: Option<Place<'_>>) -> Vec<Fate> {
+        let fate = |(_, _, mismatch): (usize, &Rule, Option<Mismatch>)| match mismatch {
+            None => Fate::Matched,
+            Some(mismatch) => Fate::Mismatched(mismatch),
+        };
+        let mut fates: Vec<Fate> = self.walk(subject, place).map(fate).collect();
+        let last = fates.len().saturating_sub(1);
+        fates.resize(self.rules.len(), Fate::NotReached { after: last });
+        fates
+    }
+
+    /// Every rule that is looked at, with its position and the condition that does not hold. The walk ends with the first
+    /// match that does not say `continue`.
+    fn walk(
+        &self,
+        subject: &Subject<'_>,
+        place: Option<Place<'_>>,
+    ) -> impl Iterator<Item = (usize, &Rule, Option<Mismatch>)> {
+        let mut ended = false;
+        self.rules.iter().enumerate().map_while(move |(position, rule)| {
+            if ended {
+                return None;
+            }
+            let mismatch = matching::mismatch(&rule.matches, subject, place);
+            ended = mismatch.is_none() && (rule.ignore || !rule.goes_on);
+            Some((position, rule, mismatch))
+        })
     }
 
     /// What the rules that matched say, the later ones over the earlier ones.

@@ -329,7 +329,7 @@ impl Owner {
             Some((moments, believed.restore(contents, Timestamp::now())))
         });
         let Ok(Some(((read_at, whole_read_at), picture))) = loaded.await else { return };
-        let Picture { snapshot, problems, held_back } = picture;
+        let Picture { snapshot, problems, naming, held_back } = picture;
         let interfaces = snapshot.counts().interfaces;
         let whole = whole_read_at.map(Moment::from_disk);
         let age = whole.map_or(0, |whole| whole.age().as_secs());
@@ -342,7 +342,7 @@ impl Owner {
             "the inventory of an earlier run is served until SMD was read"
         );
         let read = read_at.map(Moment::from_disk);
-        self.state.publish(View { snapshot: Some(snapshot), problems, held_back, read, whole });
+        self.state.publish(View { snapshot: Some(snapshot), problems, naming, held_back, read, whole });
     }
 
     /// Nothing is kept before SMD was read: the file holds it already.
@@ -581,10 +581,11 @@ impl Owner {
         let picture = self.off_reactor(move |believed| believed.picture(occasion, Timestamp::now())).await?;
         self.metrics.built(started.elapsed());
         let old = self.state.view();
-        let Picture { snapshot, problems, held_back } = picture;
+        let Picture { snapshot, problems, naming, held_back } = picture;
         let view = View {
             snapshot: Some(snapshot),
             problems,
+            naming,
             held_back,
             read: later(read, old.read),
             whole: later(whole, old.whole),

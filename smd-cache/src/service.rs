@@ -3,6 +3,7 @@
 
 use crate::{
     caller::Caller,
+    explain::{self, Key},
     listing::listing,
     metrics::{LookupOutcome, Metrics, Rpc},
     pull::{self, Puller},
@@ -14,6 +15,7 @@ use crate::{
     watch::{self, Session},
 };
 use futures::{Stream, StreamExt};
+use jiff::Timestamp;
 use proto::v1::{self, LookupReply, Outcome, smd_cache_server::SmdCache};
 use std::{net::IpAddr, pin::Pin, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,6 +25,9 @@ use values::{Mac, Name, Xname};
 
 /// Lists that are being sent at the same time: they hold a picture for as long as their reader takes. A guess.
 const MAX_LISTS: usize = 32;
+
+/// Explanations at the same time: people ask for them one by one, and each may take some milliseconds of a core.
+const MAX_EXPLANATIONS: usize = 4;
 
 type Reply = Result<Response<LookupReply>, Status>;
 type Listing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -45,6 +50,7 @@ pub struct Service {
     /// Whose files may have something wrong with them.
     pub tls: Option<Arc<Tls>>,
     lists: Arc<Semaphore>,
+    explanations: Arc<Semaphore>,
 }
 
 impl Service {
@@ -57,7 +63,9 @@ impl Service {
         shutdown: CancellationToken,
     ) -> Service {
         let lists = Arc::new(Semaphore::new(MAX_LISTS));
-        Service { state, refresher, puller, metrics, tasks: TaskTracker::new(), shutdown, tls: None, lists }
+        let explanations = Arc::new(Semaphore::new(MAX_EXPLANATIONS));
+        let tasks = TaskTracker::new();
+        Service { state, refresher, puller, metrics, tasks, shutdown, tls: None, lists, explanations }
     }
 
     /// Parses the key, finds it, says how good the answer is, counts.
@@ -232,12 +240,36 @@ impl SmdCache for Service {
         }
     }
 
-    async fn explain(&self, _: Request<v1::ExplainRequest>) -> Result<Response<v1::ExplainReply>, Status> {
-        Err(Status::unimplemented("Explain is not served yet"))
+    /// The look-up it explains is a real one, and counts as such.
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainReply>, Status> {
+        let place = self.explanations.clone().try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!("{MAX_EXPLANATIONS} explanations are being made; try again"))
+        })?;
+        let key = Key::of(request.get_ref()).map_err(Status::invalid_argument)?;
+        let text = key.to_string();
+        let found = match key {
+            Key::Mac(_) => self.lookup_mac(Request::new(v1::LookupMacRequest { mac: text })).await,
+            Key::Address(_) => {
+                self.lookup_address(Request::new(v1::LookupAddressRequest { address: text })).await
+            }
+            Key::Name(_) => self.lookup_name(Request::new(v1::LookupNameRequest { name: text })).await,
+            Key::Id(_) => self.lookup_component(Request::new(v1::LookupComponentRequest { id: text })).await,
+        };
+        let found = found?.into_inner();
+        let view = self.state.view();
+        // Looks at every problem there is: not among the look-ups.
+        let explained = tokio::task::spawn_blocking(move || {
+            let _held_until_the_end = place;
+            explain::explain(&view, &key, found, Timestamp::now())
+        });
+        explained.await.map(Response::new).map_err(|error| Status::internal(error.to_string()))
     }
 }
 
-fn parse_address(text: &str) -> Result<IpAddr, String> {
+pub(crate) fn parse_address(text: &str) -> Result<IpAddr, String> {
     text.trim().parse().map(|address: IpAddr| address.to_canonical()).map_err(|_| {
         let shown: String = text.chars().take(64).collect();
         format!("'{shown}' is not an address such as 172.16.0.1 or fd00:16::1")

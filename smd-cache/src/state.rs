@@ -2,7 +2,7 @@
 
 use crate::{
     config::Settings,
-    naming::Zone,
+    naming::{Naming, Zone},
     records::{Problem, Read},
     refresh::HeldBack,
     smd::{ReadError, Source},
@@ -62,6 +62,8 @@ pub struct View {
     pub snapshot: Option<Arc<Snapshot>>,
     /// What is wrong with SMD's records, in a fixed order.
     pub problems: Arc<Vec<Problem>>,
+    /// By which the picture was built.
+    pub naming: Arc<Naming>,
     /// SMD says that much is gone, and is not believed.
     pub held_back: Option<HeldBack>,
     /// The last good read of all interfaces or of what changed.

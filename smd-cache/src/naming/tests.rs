@@ -272,3 +272,83 @@ zones: [{name: m.local, nodes: \"m{04d}\"}, {name: 16.172.in-addr.arpa}]";
     assert_eq!(zones, ["m.local", "16.172.in-addr.arpa", "c.local", "r.local"]);
     assert_eq!(naming.patterned_zones().count(), 1);
 }
+
+#[test]
+fn why_a_rule_did_not_match_is_a_clause_with_what_it_wants_and_what_there_is() {
+    let groups = ["blue".to_owned(), "green".to_owned()];
+    let id: Xname = "x1c0s0b0n0".parse().unwrap();
+    let all = Subject {
+        id: Some(&id),
+        kind: "Node",
+        role: "Service",
+        sub_role: "Worker",
+        arch: "X86",
+        class: "River",
+        enabled: Some(true),
+        groups: &groups,
+    };
+    let none = Subject {
+        id: None,
+        kind: "",
+        role: "",
+        sub_role: "",
+        arch: "",
+        class: "",
+        enabled: None,
+        groups: &[],
+    };
+    let place = Place { address: "10.0.0.1".parse().unwrap(), network: "HMN" };
+    for (rule, for_all, for_none) in [
+        (
+            "type: [NodeBMC, CabinetPDU]",
+            "it wants type NodeBMC or CabinetPDU, and it is Node",
+            "it wants type NodeBMC or CabinetPDU, and SMD does not say",
+        ),
+        (
+            "subnet: 10.1.0.0/16",
+            "it wants subnet 10.1.0.0/16, and 10.0.0.1 is not in there",
+            "it wants subnet 10.1.0.0/16, and there is no address",
+        ),
+        (
+            "id: x1c0s0b0n1",
+            "x1c0s0b0n0 is not among the ids it wants",
+            "it wants certain ids, and SMD ties the interface to none",
+        ),
+        (
+            "role: Compute",
+            "it wants role Compute, and it is Service",
+            "it wants role Compute, and SMD does not say",
+        ),
+        (
+            "sub_role: UAN",
+            "it wants sub_role UAN, and it is Worker",
+            "it wants sub_role UAN, and SMD does not say",
+        ),
+        ("arch: ARM", "it wants arch ARM, and it is X86", "it wants arch ARM, and SMD does not say"),
+        ("class: Hill", "it wants class Hill, and it is River", "it wants class Hill, and SMD does not say"),
+        (
+            "enabled: false",
+            "it wants enabled false, and it is true",
+            "it wants enabled false, and SMD does not say",
+        ),
+        (
+            "group: red",
+            "it wants group red, and it is in blue and green",
+            "it wants group red, and it is in none",
+        ),
+        (
+            "network: NMN",
+            "it wants network NMN, and it is HMN",
+            "it wants network NMN, and there is no address",
+        ),
+    ] {
+        let naming = Naming::from_config(
+            &config::parse(&format!("rules: [{{match: {{{rule}}}, hostname: a}}]")).unwrap(),
+        );
+        let said = |subject, place| match naming.trace(subject, place)[0] {
+            Fate::Mismatched(mismatch) => why(mismatch, &naming.rules()[0].matches, subject, place),
+            fate => panic!("{rule}: {fate:?}"),
+        };
+        assert_eq!((said(&all, Some(place)).as_str(), said(&none, None).as_str()), (for_all, for_none));
+    }
+}

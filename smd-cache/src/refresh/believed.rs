@@ -37,6 +37,8 @@ pub struct Hashes {
 pub struct Picture {
     pub snapshot: Arc<Snapshot>,
     pub problems: Arc<Vec<Problem>>,
+    /// The rules it was built by, which are older than those in force where it was left as it was.
+    pub naming: Arc<Naming>,
     pub held_back: Option<HeldBack>,
 }
 
@@ -234,7 +236,8 @@ impl Believed {
         self.wanted = self.records.wanted_components();
         self.guard = Guard::new(contents.peaks);
         let snapshot = Arc::new(Snapshot::from_legacy(contents.legacy));
-        self.picture = Some(Picture { snapshot, problems: Arc::default(), held_back: None });
+        let naming = self.naming.clone();
+        self.picture = Some(Picture { snapshot, problems: Arc::default(), naming, held_back: None });
         self.picture(Occasion::Forced, now)
     }
 
@@ -335,7 +338,8 @@ impl Believed {
         let previous = before.map(|before| &*before.snapshot);
         let (snapshot, problems) = snapshot::build(&self.records, &self.naming, previous, now);
         self.built = Some(revision);
-        Picture { snapshot: Arc::new(snapshot), problems: Arc::new(problems), held_back: None }
+        let (snapshot, problems, naming) = (Arc::new(snapshot), Arc::new(problems), self.naming.clone());
+        Picture { snapshot, problems, naming, held_back: None }
     }
 
     /// For the components that are decoded from here on, because groups are part of their records.

@@ -228,6 +228,7 @@ impl Judged {
                 mac: draft.mac,
                 description: draft.description.clone(),
                 component_id: draft.component_id.cloned(),
+                kind: if draft.owner.is_none() { draft.kind.into() } else { Arc::default() },
                 addresses,
                 last_update: draft.last_update,
                 policy: policy.clone(),

@@ -14,6 +14,9 @@ pub struct Interface {
     pub description: Arc<str>,
     /// xname of the owner as SMD has it, whether or not it exists.
     pub component_id: Option<Xname>,
+    /// Where the owner does not exist: SMD's type by the form of its xname, which rules look at instead; else empty. Not part
+    /// of generation and digest; what rules make of it is.
+    pub kind: Arc<str>,
     /// In SMD's order.
     pub addresses: Vec<Address>,
     /// Not part of generation and digest.

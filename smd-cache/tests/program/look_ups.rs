@@ -95,15 +95,6 @@ async fn malformed_keys_are_invalid_arguments_with_a_sentence() {
 }
 
 #[tokio::test]
-async fn what_comes_later_says_so() {
-    let smd = FakeSmd::empty().await;
-    let mut cache = Cache::of(&smd).await.ready().await;
-    let explain = v1::ExplainRequest { key: None };
-    assert_eq!(cache.grpc.explain(explain).await.unwrap_err().code(), Code::Unimplemented);
-    cache.stop().await;
-}
-
-#[tokio::test]
 async fn lists_before_the_first_read_are_not_empty_but_unavailable() {
     let smd = FakeSmd::empty().await;
     smd.answer(crate::fake_smd::INTERFACES, crate::fake_smd::Answer::Hang);
