@@ -13,6 +13,8 @@ mod wish;
 #[cfg(test)]
 mod tests;
 
+pub use text::duration;
+
 use crate::{
     naming::Naming,
     snapshot::{Bearer, Component, Interface, Snapshot},

@@ -8,6 +8,7 @@
 //! ```
 //! `listen` is the door: TLS, who is asking (`caller`), how much at once.
 
+pub mod ask;
 pub mod caller;
 pub mod config;
 pub mod explain;

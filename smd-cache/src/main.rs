@@ -1,6 +1,7 @@
-//! Reads SMD's inventory and serves it to dhcpd, dnsd and tftpd.
+//! The program: its flags, then [`daemon::main`] or a question to the running one.
 
 use clap::Parser;
+use smd_cache::ask::{self, Question};
 use std::process::ExitCode;
 
 /// Reads SMD's inventory and serves one indexed, named snapshot of it over gRPC
@@ -9,8 +10,14 @@ use std::process::ExitCode;
 struct Arguments {
     #[command(flatten)]
     daemon: daemon::Args,
+    #[command(subcommand)]
+    question: Option<Question>,
 }
 
 fn main() -> ExitCode {
-    daemon::main(config::Program::SmdCache, Arguments::parse().daemon, smd_cache::serve)
+    let arguments = Arguments::parse();
+    match arguments.question {
+        None => daemon::main(config::Program::SmdCache, arguments.daemon, smd_cache::serve),
+        Some(question) => ask::main(&arguments.daemon.config, &question),
+    }
 }
