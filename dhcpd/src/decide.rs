@@ -308,7 +308,7 @@ impl Arrival {
 
 impl OwnAddress {
     /// The network it lies in. No client lives on a loopback interface.
-    fn network(&self) -> Option<Ipv4Net> {
+    pub fn network(&self) -> Option<Ipv4Net> {
         Ipv4Net::new(self.address, self.prefix_length).ok().filter(|_| !self.address.is_loopback())
     }
 }

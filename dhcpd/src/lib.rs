@@ -5,6 +5,7 @@
 pub mod boot;
 pub mod config;
 pub mod decide;
+pub mod explain;
 pub mod metrics;
 pub mod server;
 pub mod unknown;

@@ -1,9 +1,15 @@
 //! The program: its flags, then [`daemon::main`] or a question to the running one.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Parser, Subcommand};
-use dhcpd::unknown::{Row, table};
-use std::{net::SocketAddr, path::Path, process::ExitCode};
+use config::Program;
+use daemon::ask;
+use dhcpd::{
+    explain::{Explained, Kind},
+    unknown::{Row, table},
+};
+use std::{net::Ipv4Addr, path::Path, process::ExitCode};
+use values::Mac;
 
 /// DHCPv4 for the machines in SMD
 #[derive(Parser)]
@@ -23,42 +29,82 @@ enum Question {
         #[arg(long)]
         json: bool,
     },
+    /// What the running dhcpd would answer to this MAC, and why; exit code 3: silence, 4: silence because nobody can tell
+    Explain {
+        /// In any spelling
+        mac: Mac,
+        /// As if it came through this relay (giaddr)
+        #[arg(long, value_name = "ADDRESS")]
+        relay: Option<Ipv4Addr>,
+        /// As if it was heard on this interface; default: the one in whose network the machine has an address
+        #[arg(long, value_name = "NAME")]
+        interface: Option<String>,
+        /// Architecture of its firmware (option 93): 0 BIOS, 7 UEFI x86-64, 11 UEFI arm64, 16 UEFI x86-64 over HTTP
+        #[arg(long, value_name = "NUMBER")]
+        arch: Option<u16>,
+        /// User class (option 77): iPXE is the boot loader
+        #[arg(long, value_name = "TEXT")]
+        user_class: Option<String>,
+        /// What it sends
+        #[arg(long, value_enum, default_value = "discover")]
+        message: Kind,
+        /// The address that a request wants, or that who informs has
+        #[arg(long, value_name = "ADDRESS")]
+        requested: Option<Ipv4Addr>,
+        /// As JSON, with all options of the answer
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.question {
-        None => daemon::main(config::Program::Dhcpd, arguments.common, dhcpd::serve),
-        Some(Question::Unknown { json }) => match unknown(&arguments.common.config, json) {
-            Ok(text) => {
-                print!("{text}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        },
+    let Some(question) = arguments.question else {
+        return daemon::main(Program::Dhcpd, arguments.common, dhcpd::serve);
+    };
+    match answer(&arguments.common.config, question) {
+        Ok((text, code)) => {
+            print!("{text}");
+            ExitCode::from(code)
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn answer(file: &Path, question: Question) -> anyhow::Result<(String, u8)> {
+    match question {
+        Question::Unknown { json } => Ok((unknown(file, json)?, 0)),
+        Question::Explain { mac, relay, interface, arch, user_class, message, requested, json } => {
+            let given = [
+                ("relay", relay.map(|relay| relay.to_string())),
+                ("interface", interface),
+                ("arch", arch.map(|arch| arch.to_string())),
+                ("user_class", user_class),
+                ("requested", requested.map(|address| address.to_string())),
+            ];
+            let given = given.into_iter().filter_map(|(key, value)| Some((key, value?)));
+            let all = [("mac", mac.to_string()), ("message", message.label().to_owned())];
+            explain(file, &all.into_iter().chain(given).collect::<Vec<_>>(), json)
+        }
     }
 }
 
 fn unknown(file: &Path, json: bool) -> anyhow::Result<String> {
-    let address = admin_address(file)?;
-    let (status, page) = daemon::health::fetch(address, "/unknown")
-        .with_context(|| format!("dhcpd does not answer at {address}"))?;
-    if status != 200 {
-        bail!("dhcpd at {address} answers with {status}");
-    }
-    let rows: Vec<Row> = serde_json::from_str(&page).with_context(|| format!("{address} is no dhcpd"))?;
+    let page = ask::running(Program::Dhcpd, file, "/unknown", &[])?;
+    let rows: Vec<Row> = serde_json::from_str(&page).context("what answers is no dhcpd")?;
     Ok(if json { format!("{}\n", serde_json::to_string_pretty(&rows)?) } else { table(&rows) })
 }
 
-/// What the running program wrote, else what the configuration says.
-fn admin_address(file: &Path) -> anyhow::Result<SocketAddr> {
-    let written = daemon::runtime::admin_address("dhcpd");
-    written.or_else(|none| {
-        let text = std::fs::read_to_string(file);
-        let text = text.with_context(|| format!("{none}; and {} cannot be read", file.display()))?;
-        Ok(config::parse(&text).with_context(|| format!("{} has mistakes", file.display()))?.dhcpd.admin)
-    })
+fn explain(file: &Path, query: &[(&str, String)], json: bool) -> anyhow::Result<(String, u8)> {
+    let page = ask::running(Program::Dhcpd, file, "/explain", query)?;
+    let explained: Explained =
+        serde_json::from_str(&page).context("what answers is no dhcpd of this release")?;
+    let text = match json {
+        true => format!("{}\n", serde_json::to_string_pretty(&explained)?),
+        false => ask::indented(&explained.text),
+    };
+    Ok((text, explained.exit_code()))
 }

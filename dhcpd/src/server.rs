@@ -1,5 +1,6 @@
 //! The program around the decisions: sockets that follow the interfaces, loops that receive, the pages for people.
 
+mod explain;
 mod frame;
 mod interfaces;
 mod link;
@@ -126,7 +127,8 @@ impl Server {
     /// The pages beside those that every program has.
     pub fn pages(&self) -> Router {
         let unknown: unknown::Unknown = self.shell.unknown.clone();
-        Router::new().route("/unknown", get(async move || Json(unknown.rows())))
+        let pages = Router::new().route("/unknown", get(async move || Json(unknown.rows())));
+        pages.merge(explain::page(self.shell.clone()))
     }
 
     /// Where the sockets are bound.

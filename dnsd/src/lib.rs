@@ -4,6 +4,7 @@
 //! around it.
 
 pub mod decide;
+pub mod explain;
 pub mod metrics;
 pub mod records;
 pub mod reverse;

@@ -1,6 +1,7 @@
 //! The shell: start, sockets, reload and the end. `service` puts wire, inventory and decision together; `udp` and `tcp` carry
 //! bytes to it and back.
 
+mod explain;
 mod service;
 mod tcp;
 mod udp;
@@ -51,7 +52,7 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let service = Arc::new(Service::new(inventory.clone(), &config, configured_at, metrics));
     let checked = service.clone();
     running.readiness.add("inventory", move || checked.readiness());
-    running.admin(config.dnsd.admin, Default::default()).await.context("admin HTTP")?;
+    running.admin(config.dnsd.admin, explain::page(service.clone())).await.context("admin HTTP")?;
 
     let mut changes = inventory.changes();
     tokio::select! {

@@ -85,6 +85,14 @@ impl Zones {
         suffixes(name).filter(|rest| rest.len() <= self.longest_apex).find_map(|rest| self.by_apex.get(rest))
     }
 
+    /// Apexes of the zones with host names, in order of their text.
+    pub fn forward(&self) -> Vec<&[u8]> {
+        let zones = self.by_apex.values().filter(|zone| !zone.reverse);
+        let mut apexes: Vec<&[u8]> = zones.map(|zone| &*zone.apex).collect();
+        apexes.sort_unstable();
+        apexes
+    }
+
     /// How many zones there are.
     pub fn count(&self) -> usize {
         self.by_apex.len()

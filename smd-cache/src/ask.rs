@@ -136,7 +136,7 @@ async fn explain(client: &mut Client, text: &str, json: bool) -> anyhow::Result<
         Some(Outcome::Unknown) => NO,
         _ => CANNOT_TELL,
     };
-    let text = if json { page::json("ExplainReply", &reply)? } else { page::explanation(&reply) };
+    let text = if json { page::json("ExplainReply", &reply)? } else { daemon::ask::indented(&reply.text) };
     Ok((text, code))
 }
 

@@ -56,7 +56,8 @@ pub struct Shell {
     pub quiet: Quiet,
     /// Requests that wait; joined when the program ends.
     pub waiting: TaskTracker,
-    inventory: Inventory,
+    /// Whom to ask.
+    pub inventory: Inventory,
     permits: Arc<Semaphore>,
 }
 

@@ -18,8 +18,8 @@ const PACKET_DEADLINE: Duration = Duration::from_millis(400);
 
 /// Everything an answer is made of.
 pub struct Service {
-    inventory: Inventory,
-    zones: ArcSwap<Zones>,
+    pub(super) inventory: Inventory,
+    pub(super) zones: ArcSwap<Zones>,
     /// Counters.
     pub metrics: Metrics,
 }
@@ -96,7 +96,7 @@ impl Service {
     }
 
     /// `None`: it takes waiting.
-    fn peek(&self, key: &Key) -> Option<Held> {
+    pub(super) fn peek(&self, key: &Key) -> Option<Held> {
         Some(match key {
             Key::Name(name) => match HostText::of(name) {
                 None => Held::Bearers(Lookup::Unknown),
@@ -110,7 +110,7 @@ impl Service {
         })
     }
 
-    async fn look_up(&self, key: &Key<'_>) -> Held {
+    pub(super) async fn look_up(&self, key: &Key<'_>) -> Held {
         match key {
             Key::Name(name) => match HostText::of(name).and_then(|text| text.as_str().parse::<Name>().ok()) {
                 Some(name) => Held::Bearers(in_time(self.inventory.lookup(name)).await),

@@ -2,6 +2,7 @@
 //! signals, version. Knows no protocol.
 
 mod admin;
+pub mod ask;
 pub mod health;
 mod log;
 pub mod manual;

@@ -107,6 +107,11 @@ impl Calls {
         self.client.store(client.map(Arc::new));
     }
 
+    /// The connection to call by; `None`: there is none.
+    pub(crate) fn client(&self) -> Option<Arc<Client>> {
+        self.client.load_full()
+    }
+
     /// Asks smd-cache, or waits for the answer to somebody who just did.
     pub(crate) async fn ask(self: &Arc<Self>, key: AnyKey) -> Called {
         let Some(mut outcome) = self.join(key) else { return Called::Unavailable };

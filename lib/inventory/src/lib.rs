@@ -5,6 +5,7 @@
 mod cache;
 mod calls;
 mod connection;
+mod explain;
 mod few;
 #[cfg(test)]
 mod fixtures;
@@ -21,6 +22,7 @@ mod text;
 mod types;
 mod watch;
 
+pub use explain::Explanation;
 pub use keys::Key;
 pub use metrics::METRICS;
 pub use replica::Replica;

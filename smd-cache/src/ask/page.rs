@@ -7,14 +7,6 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use proto::v1;
 use std::collections::BTreeMap;
 
-/// An explanation: the verdict, then the rest below it.
-pub fn explanation(reply: &v1::ExplainReply) -> String {
-    let mut lines = reply.text.iter();
-    let first = lines.next().map(String::as_str).unwrap_or_default();
-    let rest: String = lines.map(|line| format!("  {line}\n")).collect();
-    format!("{first}\n{rest}")
-}
-
 /// Everything of `GetStatus` that people look for, the worst first.
 pub fn status(status: &v1::Status, endpoint: &str, now: i64) -> String {
     let freshness = status.freshness.clone().unwrap_or_default();

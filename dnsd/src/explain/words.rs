@@ -1,0 +1,126 @@
+//! An answer as sentences.
+
+use super::{Known, Sought, records};
+use crate::{
+    decide::{Answer, Held, Rcode},
+    reverse,
+    wire::suffixes,
+};
+use inventory::Lookup;
+
+/// Zones named in one sentence. A guess.
+const MAX_ZONES: usize = 6;
+
+/// `found`, `unknown`, `unavailable`.
+pub fn outcome(held: &Held) -> &'static str {
+    match held {
+        Held::Bearers(Lookup::Found(..)) | Held::Holders(Lookup::Found(..)) | Held::Below(Some(true)) => {
+            "found"
+        }
+        Held::Bearers(Lookup::Unknown) | Held::Holders(Lookup::Unknown) | Held::Below(Some(false)) => {
+            "unknown"
+        }
+        Held::Bearers(Lookup::Unavailable) | Held::Holders(Lookup::Unavailable) | Held::Below(None) => {
+            "unavailable"
+        }
+    }
+}
+
+/// The verdict, where it comes from, and what smd-cache says.
+pub fn sentences(known: &Known<'_>) -> Vec<String> {
+    let mut text = vec![verdict(known)];
+    text.extend(records::answers(&known.question.name, known.reply));
+    text.extend(records::authority(known.reply).into_iter().map(|line| format!("authority: {line}")));
+    text.extend(source(known));
+    text.extend(stale(known));
+    match &known.explanation {
+        Some(explanation) => text.extend(explanation.text.iter().map(|said| format!("smd-cache: {said}"))),
+        None if known.asked.is_some() => {
+            text.push("smd-cache cannot be asked for more: this is what dnsd holds itself.".into());
+        }
+        None => {}
+    }
+    text
+}
+
+fn verdict(known: &Known<'_>) -> String {
+    let Known { question, reply, .. } = known;
+    let asked = format!("{} {}", records::name(&question.name), question.kind_text);
+    let count = records::answers(&question.name, reply).len();
+    let referral = !reply.authoritative && reply.authority.is_some();
+    let why = match (reply.rcode, count) {
+        (Rcode::NoError, 0) if referral => {
+            "with a referral: the name is delegated to other servers".to_owned()
+        }
+        (Rcode::NoError, 0) => {
+            format!("with no data: the name exists, but has no {} record", question.kind_text)
+        }
+        (Rcode::NoError, 1) => "with one record".to_owned(),
+        (Rcode::NoError, many) => format!("with {many} records"),
+        (Rcode::NxDomain, _) => "with NXDOMAIN: there is no such name".to_owned(),
+        (Rcode::Refused, _) => format!("with REFUSED: {}", why_refused(known)),
+        (Rcode::ServFail, _) => format!("with SERVFAIL: {}", why_servfail(known)),
+        (other, _) => format!("with {}", other.as_str().to_uppercase()),
+    };
+    format!("dnsd answers {asked} {why}.")
+}
+
+fn why_refused(known: &Known<'_>) -> String {
+    if known.zones.find(&known.question.name).is_some() {
+        return "zone transfers are not served".into();
+    }
+    let zones = known.zones.forward();
+    let listed: Vec<String> = zones.iter().take(MAX_ZONES).map(|apex| records::name(apex)).collect();
+    match (listed.len(), zones.len().saturating_sub(MAX_ZONES)) {
+        (0, _) => "it is in no zone of ours, and there is none".into(),
+        (_, 0) => format!("it is in no zone of ours; those are {}", listed.join(" ")),
+        (_, more) => format!("it is in no zone of ours; those are {} and {more} more", listed.join(" ")),
+    }
+}
+
+fn why_servfail(known: &Known<'_>) -> String {
+    let reverse = reverse::parse(&known.question.name).is_some();
+    match &known.asked {
+        Some(_) => "it cannot be told whether SMD has it".into(),
+        None if reverse && !known.zones.loaded => {
+            "which addresses are ours is not known before the first snapshot".into()
+        }
+        None if !known.zones.loaded => "there is no snapshot of the inventory yet".into(),
+        None => "its aliases go round in a circle, or there is no serial to answer with yet".into(),
+    }
+}
+
+/// Where the answer was found, or looked for in vain.
+fn source(known: &Known<'_>) -> Option<String> {
+    let zone = known.zones.find(&known.question.name)?;
+    let zone = records::name(&zone.apex);
+    let asked = known.asked.as_ref().map(|(sought, held)| match (sought, outcome(held)) {
+        (Sought::Name(name), "found") => format!("the inventory has {name}"),
+        (Sought::Address(address), "found") => format!("the inventory has {address}"),
+        (Sought::Name(name), "unknown") => format!("the inventory does not have {name}"),
+        (Sought::Address(address), "unknown") => format!("the inventory does not have {address}"),
+        (Sought::Other, "found") => "addresses of the inventory begin so".to_owned(),
+        (Sought::Other, "unknown") => "nothing in the inventory is called so".to_owned(),
+        _ => "the inventory cannot tell".to_owned(),
+    });
+    let configured = matches!(known.reply.answer, Answer::Set(_)) || !known.reply.aliases.is_empty();
+    let own = suffixes(&known.question.name).next().and_then(|name| known.zones.records.node(name)).is_some();
+    let configured = (configured || own)
+        .then(|| "the configuration has it (`dnsd.records`, or the zone itself)".to_owned());
+    let found: Vec<String> = configured.into_iter().chain(asked).collect();
+    Some(
+        match found.is_empty() {
+            true => format!("It is in our zone {zone}"),
+            false => format!("It is in our zone {zone}; {}", found.join("; ")),
+        } + ".",
+    )
+}
+
+fn stale(known: &Known<'_>) -> Option<String> {
+    let stale = match &known.asked {
+        Some((_, Held::Bearers(Lookup::Found(_, freshness)))) => freshness.stale,
+        Some((_, Held::Holders(Lookup::Found(_, freshness)))) => freshness.stale,
+        _ => false,
+    };
+    stale.then(|| "What the inventory says may be old: it is marked stale.".to_owned())
+}

@@ -1,0 +1,82 @@
+//! The page `/explain`: a made-up question on the way that real ones go, without counting or sending.
+
+use super::Service;
+use crate::{
+    decide::{self, Held, Key, Plan},
+    explain::{self, Asked, Explained, Known, Question, Sought},
+    wire::{self, HostText},
+};
+use axum::{
+    Json, Router,
+    extract::{Query, rejection::QueryRejection},
+    http::StatusCode,
+    routing::get,
+};
+use inventory::Explanation;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Explanations at the same time; people ask for them one by one. Each may wait for smd-cache, as two packets do.
+const MAX_EXPLANATIONS: usize = 4;
+
+/// The page.
+pub fn page(service: Arc<Service>) -> Router {
+    let places = Arc::new(Semaphore::new(MAX_EXPLANATIONS));
+    let page = async move |asked: Result<Query<Asked>, QueryRejection>| {
+        let Ok(_place) = places.try_acquire() else {
+            let busy = format!("{MAX_EXPLANATIONS} explanations are being made; try again");
+            return Err((StatusCode::SERVICE_UNAVAILABLE, busy));
+        };
+        let bad = |why: String| (StatusCode::BAD_REQUEST, why);
+        let Query(asked) = asked.map_err(|error| bad(error.body_text()))?;
+        service.explain(&asked).await.map(Json).map_err(bad)
+    };
+    Router::new().route("/explain", get(page))
+}
+
+impl Service {
+    /// What is answered, by the zones and the inventory of this moment; an error is a sentence about what was asked.
+    pub(super) async fn explain(&self, asked: &Asked) -> Result<Explained, String> {
+        let domain = self.inventory.snapshot().domain().cloned();
+        let question = Question::of(asked, domain.as_ref())?;
+        let packet = question.packet();
+        let message = wire::read(&packet).map_err(|_| "this is no question")?;
+        let zones = self.zones.load_full();
+        let (reply, asked) = match decide::plan(&zones, &message) {
+            Plan::Done(reply) => (reply, None),
+            Plan::Ask(key, pending) => {
+                let (sought, held) = (sought(&key), self.held(&key).await);
+                (decide::decide(pending, held.clone()), Some((sought, held)))
+            }
+        };
+        let explanation = self.explanation(asked.as_ref().map(|(sought, _)| sought)).await;
+        Ok(explain::explain(Known { question: &question, zones: &zones, reply: &reply, asked, explanation }))
+    }
+
+    /// As for a packet.
+    async fn held(&self, key: &Key<'_>) -> Held {
+        match self.peek(key) {
+            Some(held) => held,
+            None => self.look_up(key).await,
+        }
+    }
+
+    async fn explanation(&self, sought: Option<&Sought>) -> Option<Explanation> {
+        match sought? {
+            Sought::Name(name) => self.inventory.explain(name).await,
+            Sought::Address(address) => self.inventory.explain(address).await,
+            Sought::Other => None,
+        }
+    }
+}
+
+fn sought(key: &Key<'_>) -> Sought {
+    match key {
+        Key::Name(name) => {
+            let text = HostText::of(name).and_then(|text| text.as_str().parse().ok());
+            text.map_or(Sought::Other, Sought::Name)
+        }
+        Key::Address(address) => Sought::Address(*address),
+        Key::Prefix(_) => Sought::Other,
+    }
+}

@@ -1,0 +1,85 @@
+//! Asking the running program: what its subcommands do.
+
+use crate::{health, name, runtime};
+use anyhow::{Context, bail};
+use config::Program;
+use std::{fmt::Write, net::SocketAddr, path::Path};
+
+/// The body of `GET page?query` of the running program, whose admin address is in RUNTIME_DIR or else in the configuration.
+///
+/// # Errors
+/// Nobody answers, or the answer is not 200: a sentence, the program's own where it has one.
+pub fn running(
+    program: Program,
+    file: &Path,
+    page: &str,
+    query: &[(&str, String)],
+) -> anyhow::Result<String> {
+    let address = admin_address(program, file)?;
+    let name = name(program);
+    let (status, body) = health::fetch(address, &path(page, query))
+        .with_context(|| format!("{name} does not answer at {address}: does it run?"))?;
+    match status {
+        200 => Ok(body),
+        404 => bail!("{name} at {address} has no {page}: is it of another release?"),
+        400 | 503 => bail!("{}", body.trim_end()),
+        status => bail!("{name} at {address} answers with {status}"),
+    }
+}
+
+/// An explanation for people: the verdict, and the rest below it.
+pub fn indented(sentences: &[String]) -> String {
+    let indent = |number| if number == 0 { "" } else { "  " };
+    sentences.iter().enumerate().map(|(number, line)| format!("{}{line}\n", indent(number))).collect()
+}
+
+/// What the running program wrote, else what the configuration says.
+fn admin_address(program: Program, file: &Path) -> anyhow::Result<SocketAddr> {
+    let written = runtime::admin_address(name(program));
+    written.or_else(|none| {
+        let text = std::fs::read_to_string(file);
+        let text = text.with_context(|| {
+            format!("{} does not seem to run: {none}; and {} cannot be read", name(program), file.display())
+        })?;
+        let config = config::parse(&text).with_context(|| format!("{} has mistakes", file.display()))?;
+        Ok(match program {
+            Program::SmdCache => config.smd_cache.admin,
+            Program::Dhcpd => config.dhcpd.admin,
+            Program::Dnsd => config.dnsd.admin,
+            Program::Tftpd => config.tftpd.admin,
+        })
+    })
+}
+
+/// `/page?key=value&...`, whatever the values hold (RFC 3986 §2.1).
+fn path(page: &str, query: &[(&str, String)]) -> String {
+    let mut path = page.to_owned();
+    for (number, (key, value)) in query.iter().enumerate() {
+        path.push(if number == 0 { '?' } else { '&' });
+        path.push_str(key);
+        path.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'-' | b'.' | b'_' | b'~' => path.push(byte.into()),
+                byte if byte.is_ascii_alphanumeric() => path.push(byte.into()),
+                byte => _ = write!(path, "%{byte:02X}"),
+            }
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_a_query_may_hold_anything() {
+        assert_eq!(path("/unknown", &[]), "/unknown");
+        let query = [("mac", "02:00:00:00:00:01".to_owned()), ("user_class", "a b&c=\u{e4}\r\n".to_owned())];
+        assert_eq!(
+            path("/explain", &query),
+            "/explain?mac=02%3A00%3A00%3A00%3A00%3A01&user_class=a%20b%26c%3D%C3%A4%0D%0A"
+        );
+    }
+}
