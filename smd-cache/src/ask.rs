@@ -36,16 +36,19 @@ pub enum Question {
     Explain {
         /// 02:00:00:00:00:01 in any spelling, 172.16.0.1, fd00::1, x1000c0s0b0n0, nid0001 or nid0001.openchami.cluster
         key: String,
+        /// Whom to ask.
         #[command(flatten)]
         how: How,
     },
     /// Whether smd-cache is well: ages, counts, sources, clients; exit code 3: stale, 4: SMD was never read
     Status {
+        /// Whom to ask.
         #[command(flatten)]
         how: How,
     },
     /// Every record of SMD that was refused, held back or is contested, and why; exit code 3: there are some
     Problems {
+        /// Whom to ask.
         #[command(flatten)]
         how: How,
     },
@@ -57,6 +60,7 @@ pub enum Question {
         /// Believe what is read even where the wipe guard would hold it back: where SMD is right that machines are gone
         #[arg(long)]
         force: bool,
+        /// Whom to ask.
         #[command(flatten)]
         how: How,
     },

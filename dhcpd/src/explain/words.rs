@@ -5,7 +5,7 @@ use crate::{
     decide::{Destination, Note, Outcome, Reply, Silent},
     wire::{MessageType, OptionCode},
 };
-use inventory::{Interface, Lookup};
+use inventory::{Explanation, Interface, Lookup};
 use std::net::Ipv4Addr;
 
 /// `found`, `unknown`, `unavailable`.
@@ -28,11 +28,14 @@ pub fn rules(lookup: &Lookup<Interface>, given: Option<Ipv4Addr>) -> Vec<String>
 pub fn sentences(known: &Known<'_>) -> Vec<String> {
     let Known { mac, asked, heard, lookup, decision, explanation } = known;
     let kind = asked.message.label().to_uppercase();
-    let asks = format!("a {kind} of {mac} heard {}", heard.words);
+    let article = if kind.starts_with('I') { "an" } else { "a" };
+    let asks = format!("{article} {kind} of {mac} heard {}", heard.words);
+    let problems = explanation.iter().flat_map(Explanation::problem_sentences);
     let mut text = Vec::new();
     match &decision.outcome {
         Outcome::Silent(reason) => {
             text.push(format!("dhcpd stays silent to {asks}: {}.", why_silent(*reason, known)));
+            text.extend(problems);
         }
         Outcome::Reply(reply) => {
             let answer = answer(reply, heard);
@@ -40,6 +43,7 @@ pub fn sentences(known: &Known<'_>) -> Vec<String> {
             if reply.message_type == MessageType::Nak {
                 text.push(why_refused(known));
             }
+            text.extend(problems);
             text.extend(contents(known, &answer));
         }
     }
@@ -49,9 +53,7 @@ pub fn sentences(known: &Known<'_>) -> Vec<String> {
         text.push(format!("Rules that matched: {}.", rules.join(", ")));
     }
     match explanation {
-        Some(explanation) => {
-            text.extend(explanation.text.iter().map(|said| format!("smd-cache: {said}")));
-        }
+        Some(explanation) => text.extend(explanation.other_sentences()),
         None => text.push("smd-cache cannot be asked for more: this is what dhcpd holds itself.".into()),
     }
     text

@@ -6,7 +6,7 @@ use crate::{
     reverse,
     wire::suffixes,
 };
-use inventory::Lookup;
+use inventory::{Explanation, Lookup};
 
 /// Zones named in one sentence. A guess.
 const MAX_ZONES: usize = 6;
@@ -26,15 +26,18 @@ pub fn outcome(held: &Held) -> &'static str {
     }
 }
 
-/// The verdict, where it comes from, and what smd-cache says.
+/// The verdict, what stands in the way, where it comes from, and what smd-cache says.
 pub fn sentences(known: &Known<'_>) -> Vec<String> {
     let mut text = vec![verdict(known)];
-    text.extend(records::answers(&known.question.name, known.reply));
+    text.extend(known.explanation.iter().flat_map(Explanation::problem_sentences));
+    text.extend(
+        records::answers(&known.question.name, known.reply).into_iter().map(|line| format!("answer: {line}")),
+    );
     text.extend(records::authority(known.reply).into_iter().map(|line| format!("authority: {line}")));
     text.extend(source(known));
     text.extend(stale(known));
     match &known.explanation {
-        Some(explanation) => text.extend(explanation.text.iter().map(|said| format!("smd-cache: {said}"))),
+        Some(explanation) => text.extend(explanation.other_sentences()),
         None if known.asked.is_some() => {
             text.push("smd-cache cannot be asked for more: this is what dnsd holds itself.".into());
         }
@@ -45,24 +48,31 @@ pub fn sentences(known: &Known<'_>) -> Vec<String> {
 
 fn verdict(known: &Known<'_>) -> String {
     let Known { question, reply, .. } = known;
-    let asked = format!("{} {}", records::name(&question.name), question.kind_text);
-    let count = records::answers(&question.name, reply).len();
+    let kind = &question.kind_text;
+    let asked = format!("{} {kind}", bare(&question.name));
+    let answers = records::answers(&question.name, reply);
     let referral = !reply.authoritative && reply.authority.is_some();
-    let why = match (reply.rcode, count) {
-        (Rcode::NoError, 0) if referral => {
+    let what = match (reply.rcode, &answers[..]) {
+        (Rcode::NoError, []) if referral => {
             "with a referral: the name is delegated to other servers".to_owned()
         }
-        (Rcode::NoError, 0) => {
-            format!("with no data: the name exists, but has no {} record", question.kind_text)
+        (Rcode::NoError, []) => format!("with no data: the name exists, but has no {kind} record"),
+        (Rcode::NoError, [one]) => {
+            format!("with {}", one.splitn(4, ' ').last().unwrap_or_default().trim_end_matches('.'))
         }
-        (Rcode::NoError, 1) => "with one record".to_owned(),
-        (Rcode::NoError, many) => format!("with {many} records"),
+        (Rcode::NoError, several) => format!("with {} records", several.len()),
         (Rcode::NxDomain, _) => "with NXDOMAIN: there is no such name".to_owned(),
         (Rcode::Refused, _) => format!("with REFUSED: {}", why_refused(known)),
         (Rcode::ServFail, _) => format!("with SERVFAIL: {}", why_servfail(known)),
         (other, _) => format!("with {}", other.as_str().to_uppercase()),
     };
-    format!("dnsd answers {asked} {why}.")
+    format!("dnsd answers {asked} {what}.")
+}
+
+/// For sentences: without the final dot.
+fn bare(name: &[u8]) -> String {
+    let name = records::name(name);
+    if name == "." { "the root".into() } else { name.trim_end_matches('.').into() }
 }
 
 fn why_refused(known: &Known<'_>) -> String {
@@ -70,11 +80,11 @@ fn why_refused(known: &Known<'_>) -> String {
         return "zone transfers are not served".into();
     }
     let zones = known.zones.forward();
-    let listed: Vec<String> = zones.iter().take(MAX_ZONES).map(|apex| records::name(apex)).collect();
+    let listed: Vec<String> = zones.iter().take(MAX_ZONES).map(|apex| bare(apex)).collect();
     match (listed.len(), zones.len().saturating_sub(MAX_ZONES)) {
         (0, _) => "it is in no zone of ours, and there is none".into(),
-        (_, 0) => format!("it is in no zone of ours; those are {}", listed.join(" ")),
-        (_, more) => format!("it is in no zone of ours; those are {} and {more} more", listed.join(" ")),
+        (_, 0) => format!("it is in no zone of ours; those are {}", listed.join(", ")),
+        (_, more) => format!("it is in no zone of ours; those are {} and {more} more", listed.join(", ")),
     }
 }
 
@@ -93,7 +103,7 @@ fn why_servfail(known: &Known<'_>) -> String {
 /// Where the answer was found, or looked for in vain.
 fn source(known: &Known<'_>) -> Option<String> {
     let zone = known.zones.find(&known.question.name)?;
-    let zone = records::name(&zone.apex);
+    let zone = bare(&zone.apex);
     let asked = known.asked.as_ref().map(|(sought, held)| match (sought, outcome(held)) {
         (Sought::Name(name), "found") => format!("the inventory has {name}"),
         (Sought::Address(address), "found") => format!("the inventory has {address}"),

@@ -49,7 +49,10 @@ impl Service {
                 (decide::decide(pending, held.clone()), Some((sought, held)))
             }
         };
-        let explanation = self.explanation(asked.as_ref().map(|(sought, _)| sought)).await;
+        // smd-cache knows the same name in another zone, too.
+        let elsewhere = zones.find(&question.name).is_none().then(|| sought(&Key::Name(&question.name)));
+        let explained = asked.as_ref().map(|(sought, _)| sought).or(elsewhere.as_ref());
+        let explanation = self.explanation(explained).await;
         Ok(explain::explain(Known { question: &question, zones: &zones, reply: &reply, asked, explanation }))
     }
 

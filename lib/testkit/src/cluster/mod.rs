@@ -124,6 +124,15 @@ impl Cluster {
         assert!(old.is_none(), "{name} runs already");
     }
 
+    /// A question to a running program by its own subcommand: how it ended, and what it said.
+    pub fn ask(&self, name: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = self.wire.server.command(program::binary(name));
+        command.args(arguments).arg("--config").arg(self.config_file());
+        command.env("RUNTIME_DIR", self.folder.path().join("run"));
+        let (status, said) = finish(&mut command, Duration::from_secs(20));
+        (status.code(), said)
+    }
+
     /// A running program's process id.
     pub fn pid(&self, name: &str) -> u32 {
         self.programs.get(name).expect("a program that was started").pid()

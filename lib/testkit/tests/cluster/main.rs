@@ -8,6 +8,7 @@ mod change;
 mod clients;
 mod dhcp;
 mod dns;
+mod explain;
 mod grpc;
 mod harness;
 mod outage;
