@@ -46,7 +46,7 @@ fn bad(why: String) -> Refused {
 
 impl Shell {
     /// What would be answered, by the configuration, the interfaces and the inventory of this moment.
-    async fn explain(&self, asked: &Asked) -> Result<Explained, Refused> {
+    pub(super) async fn explain(&self, asked: &Asked) -> Result<Explained, Refused> {
         let mac: Mac = asked.mac.parse().map_err(|error: values::BadMac| bad(error.to_string()))?;
         let bytes = explain::packet(mac, asked).map_err(bad)?;
         let message = wire::parse(&bytes).map_err(|refused| bad(refused.label().to_owned()))?;

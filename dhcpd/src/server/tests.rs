@@ -316,3 +316,28 @@ fn ready_says_how_the_inventory_is() {
         assert_eq!(inventory_state(&health, replica), wanted, "{health:?}");
     }
 }
+
+#[tokio::test]
+async fn an_explanation_is_no_packet_and_nobody_becomes_unknown_by_it() {
+    let exchange = Exchange::start("127.0.0.1:0").await;
+    let metrics = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &exchange.registry).unwrap();
+        text
+    };
+    let before = metrics();
+    let asked = |mac: Mac| crate::explain::Asked {
+        mac: mac.to_string(),
+        relay: Some(Ipv4Addr::new(172, 16, 0, 9)),
+        ..Default::default()
+    };
+    let explained = exchange.shell.explain(&asked(KNOWN)).await.unwrap();
+    assert_eq!(explained.answer.unwrap().address, Some(Ipv4Addr::new(172, 16, 0, 1)));
+    let explained = exchange.shell.explain(&asked(UNKNOWN)).await.unwrap();
+    assert_eq!(explained.silent.as_deref(), Some("unknown"));
+    let refused = exchange.shell.explain(&crate::explain::Asked::default()).await.unwrap_err();
+    assert!(refused.1.contains("is not a MAC"), "{refused:?}");
+    assert_eq!(metrics(), before);
+    assert!(exchange.shell.unknown.rows().is_empty());
+    exchange.stop().await.unwrap();
+}

@@ -219,3 +219,14 @@ fn the_readme_lists_every_metric() {
     let listed = daemon::manual::listed(include_str!("../../README.md"), "dnsd_");
     assert_eq!(daemon::manual::registered(&registry), listed);
 }
+
+#[tokio::test]
+async fn an_explanation_counts_as_no_query() {
+    let (service, registry) = service(replica());
+    let before = exposition(&registry);
+    let asked = crate::explain::Asked { name: "nid0001".into(), r#type: None };
+    let explained = service.explain(&asked).await.unwrap();
+    assert_eq!(explained.answers, ["nid0001.cluster.local. 60 A 172.16.0.1"]);
+    assert_eq!(explained.inventory.as_deref(), Some("found"));
+    assert_eq!(exposition(&registry), before);
+}
