@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod asking;
 mod fake_smd;
 mod hostile;
 mod look_ups;
