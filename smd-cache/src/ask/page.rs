@@ -42,19 +42,20 @@ pub fn status(status: &v1::Status, endpoint: &str, now: i64) -> String {
         "zones",
         status.zones.iter().map(|zone| format!("{} (serial {})", zone.name, zone.serial)).collect(),
     );
-    section("clients", status.clients.iter().map(|client| self::client(client, now)).collect());
+    let mut clients: Vec<_> = status.clients.iter().collect();
+    clients.sort_by_key(|client| (&client.name, &client.host, client.admin_port));
+    section("clients", clients.iter().map(|client| self::client(client, now)).collect());
     section("started", vec![format!("{}, instance {}", ago(status.started_at), freshness.instance)]);
     page
 }
 
 fn source(source: &v1::Source, now: i64) -> String {
     let v1::Source { name, successes, failures, last_error, .. } = source;
-    let mut text = format!("{name}: read {} ({successes} times", ago(source.last_success, now));
-    text.push_str(&match failures {
-        0 => ", never failed)".to_owned(),
-        _ => format!(", failed {failures} times, last {}: {last_error})", ago(source.last_failure, now)),
-    });
-    text
+    let failed = match failures {
+        0 => "0 failed".to_owned(),
+        many => format!("{many} failed, the last {}: {last_error}", ago(source.last_failure, now)),
+    };
+    format!("{name}: read {} ({successes} good, {failed})", ago(source.last_success, now))
 }
 
 fn client(client: &v1::Client, now: i64) -> String {

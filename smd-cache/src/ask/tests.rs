@@ -104,8 +104,8 @@ warnings  One record of SMD has a problem: see problems.
 SMD       read 3 s ago, whole 10 s ago
 holds     4 interfaces (2 that DHCP can serve), 3 components
           5 addresses, 8 names, in generation 7
-sources   interfaces: read 10 s ago (12 times, never failed)
-          components: read 10 s ago (11 times, failed 2 times, last 60 s ago: connection refused)
+sources   interfaces: read 10 s ago (12 good, 0 failed)
+          components: read 10 s ago (11 good, 2 failed, the last 60 s ago: connection refused)
 problems  1 bad_mac
 zones     c.local (serial 12)
 clients   dhcpd 0.1.0 from 127.0.0.1, admin port 27782, since 90 s ago, generation 7

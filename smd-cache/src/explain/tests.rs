@@ -150,7 +150,7 @@ const EXPLAINED: [(&str, &[&str]); 21] = [
             "For 10.1.0.1 rule gateways matched.",
             "Rule nodes matched.",
             "Rules bmcs and switches were not looked at: one before matched and ended it.",
-            "SMD was last read 3 s ago (generation 1).",
+            "SMD was last read 3 s ago, whole 3 s ago (generation 1).",
         ],
     ),
     (
@@ -222,7 +222,7 @@ const EXPLAINED: [(&str, &[&str]); 21] = [
         &[
             "DHCP treats 02:00:00:00:00:03 as unknown: SMD was read 3 s ago and does not have it.",
             "SMD has 02:00:00:00:00:01 (x1c0s0b0n0): is 02:00:00:00:00:03 another port of it?",
-            "SMD was last read 3 s ago (generation 1).",
+            "SMD was last read 3 s ago, whole 3 s ago (generation 1).",
         ],
     ),
     (

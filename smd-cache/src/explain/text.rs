@@ -318,11 +318,8 @@ impl Age {
                 "All this may be old: SMD was last read whole {} ago, and anything {} ago (generation {generation}).",
                 self.whole, self.any
             ),
-            (Some(_), false) if self.any == self.whole => {
-                format!("SMD was last read {} ago (generation {generation}).", self.whole)
-            }
             (Some(_), false) => format!(
-                "SMD was last read {} ago, and whole {} ago (generation {generation}).",
+                "SMD was last read {} ago, whole {} ago (generation {generation}).",
                 self.any, self.whole
             ),
         }

@@ -115,7 +115,7 @@ impl Cluster {
 
     /// Starts one of the programs.
     pub fn start_program(&mut self, name: &'static str) {
-        let runtime = self.folder.path().join("run");
+        let runtime = self.runtime_folder();
         let log = self.folder.path().join(format!("{name}.log"));
         let mut command = self.wire.server.command(program::binary(name));
         command.arg("--config").arg(self.config_file()).env("RUNTIME_DIR", runtime);
@@ -128,9 +128,19 @@ impl Cluster {
     pub fn ask(&self, name: &str, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = self.wire.server.command(program::binary(name));
         command.args(arguments).arg("--config").arg(self.config_file());
-        command.env("RUNTIME_DIR", self.folder.path().join("run"));
+        command.env("RUNTIME_DIR", self.runtime_folder());
         let (status, said) = finish(&mut command, Duration::from_secs(20));
         (status.code(), said)
+    }
+
+    /// RUNTIME_DIR of the programs.
+    pub fn runtime_folder(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
+    /// Where the programs' binaries are.
+    pub fn programs_folder(&self) -> PathBuf {
+        program::binary("smd-cache").parent().expect("a folder").to_owned()
     }
 
     /// A running program's process id.

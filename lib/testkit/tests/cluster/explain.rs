@@ -31,7 +31,8 @@ fn troubled() -> Inventory {
     inventory
 }
 
-fn cluster() -> Cluster {
+/// All that can be asked, over the troubled inventory.
+pub fn cluster() -> Cluster {
     let mut cluster = Cluster::bare();
     cluster.write_config(RULES);
     cluster.start_smd(troubled());

@@ -15,3 +15,4 @@ mod outage;
 mod scale;
 mod scene;
 mod tftp;
+mod transcripts;
