@@ -129,7 +129,7 @@ fn the_packet_says_what_was_asked() {
     assert_eq!(request.address(OptionCode::RequestedIpAddress), address);
     let inform = message(Asked { message: Kind::Inform, requested: address, ..asked() });
     assert_eq!(Some(inform.ciaddr), address);
-    assert_eq!(message(Asked { relay: address, ..asked() }).giaddr, address.unwrap());
+    assert_eq!(Some(message(Asked { relay: address, ..asked() }).giaddr), address);
     for bad in [
         Asked { requested: address, ..asked() },
         Asked { user_class: Some("x".repeat(256)), ..asked() },

@@ -47,7 +47,7 @@ pub fn sentences(known: &Known<'_>) -> Vec<String> {
             text.extend(contents(known, &answer));
         }
     }
-    text.extend(decision.notes.iter().filter_map(|note| remark(note)));
+    text.extend(decision.notes.iter().filter_map(remark));
     let rules = rules(lookup, given(&decision.outcome));
     if !rules.is_empty() {
         text.push(format!("Rules that matched: {}.", rules.join(", ")));
