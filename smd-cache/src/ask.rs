@@ -57,7 +57,7 @@ pub enum Question {
         /// Everything; without it, what changed
         #[arg(long)]
         full: bool,
-        /// Believe what is read even where the wipe guard would hold it back: where SMD is right that machines are gone
+        /// Read everything, and believe it even where the wipe guard would hold it back: where SMD is right that machines are gone
         #[arg(long)]
         force: bool,
         /// Whom to ask.
@@ -116,7 +116,7 @@ pub async fn ask(file: &Path, question: &Question) -> anyhow::Result<Answer> {
         Question::Explain { key, .. } => explain(&mut client, key, how.json).await,
         Question::Status { .. } => status(&mut client, &endpoint, how.json).await,
         Question::Problems { .. } => problems(&mut client, how.json).await,
-        Question::Refresh { full, force, .. } => refresh(&mut client, *full, *force, how.json).await,
+        Question::Refresh { full, force, .. } => refresh(&mut client, *full || *force, *force, how.json).await,
     }
 }
 

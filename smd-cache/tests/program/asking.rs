@@ -124,3 +124,19 @@ async fn many_explanations_at_once_are_bounded_and_look_ups_go_on() {
     );
     cache.stop().await;
 }
+
+#[tokio::test]
+async fn an_operator_sees_what_is_held_back_and_lets_it_go() {
+    let smd = FakeSmd::with(&[1, 2]).await;
+    let cache = Cache::of(&smd).await.ready().await;
+    smd.set(&[]);
+    let held_back = async || asked(&cache, |how| Question::Problems { how }).await.0.contains("held_back");
+    crate::eventually("held back", held_back).await;
+    let (text, code) = explained(&cache, "nid0001").await;
+    assert!(code == 0 && text.contains("Problem (held_back): "), "{text}");
+    let (text, code) = asked(&cache, |how| Question::Refresh { full: false, force: true, how }).await;
+    assert_eq!(code, 0, "{text}");
+    let (text, code) = explained(&cache, "02:00:00:00:00:01").await;
+    assert!(code == 3 && text.starts_with("DHCP treats 02:00:00:00:00:01 as unknown: "), "{text}");
+    cache.stop().await;
+}
