@@ -105,7 +105,7 @@ async fn every_recording_is_answered_as_smd_did() {
     let mut told = Vec::new();
     let mut wrong = Vec::new();
     for chapter in story::chapters(&all) {
-        let token = chapter.tokensmith.map(|tokensmith| Token { text: story::TOKEN.to_owned(), tokensmith });
+        let token = chapter.tokensmith.map(|tokensmith| Token { tokensmith, ..Token::new(story::TOKEN) });
         let inventory = chapter.inventory;
         let sim = Sim::start_with(Options { inventory, token, ..Options::default() }).await.unwrap();
         for name in &chapter.names {

@@ -33,7 +33,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let token = args.token.map(|text| Token { text, tokensmith: args.tokensmith });
+    let token = args.token.map(|text| Token { tokensmith: args.tokensmith, ..Token::new(&text) });
     let options = Options { listen: args.listen, inventory: generate(args.nodes, args.seed), token };
     let sim = Sim::start_with(options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     if let Some(file) = &args.file {

@@ -9,10 +9,14 @@
 //! | `POST fail` | [`Failure`] | the matching requests fail |
 //! | `DELETE fail` | | all is well again |
 //! | `POST refuse` | `{"seconds"}` | the port is closed for so long |
+//! | `POST gap` | `{"ms"}` | a re-discovery (PUT) leaves its interfaces missing for so long |
+//! | `POST clock` | `{"offset_seconds"}` | the database's clock is so far from ours, also back |
+//! | `POST token` | `{"text", "tokensmith", "seconds"}` | wants this token, which expires after so long |
+//! | `DELETE token` | | wants none |
 //! | `GET requests`, `DELETE requests` | | how many there were, by method, path and query keys |
 
 use super::{
-    Failure, Shared,
+    Failure, Shared, SignedDuration, Token,
     answer::Answer,
     types::{Component, EthernetInterface, Inventory},
 };
@@ -34,6 +38,25 @@ struct Refuse {
     seconds: f64,
 }
 
+#[derive(Deserialize)]
+struct Gap {
+    ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Clock {
+    offset_seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    text: String,
+    #[serde(default)]
+    tokensmith: bool,
+    #[serde(default)]
+    seconds: Option<f64>,
+}
+
 /// Longest time the port can be closed over HTTP: nobody could open it again. A guess.
 const MAX_REFUSE: f64 = 600.0;
 
@@ -48,6 +71,16 @@ pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, order: &str, body: &
             Answer::done()
         }
         ("POST", "refuse") => with(body, |refuse: Refuse| refuse_for(shared, refuse.seconds)),
+        ("POST", "gap") => with(body, |gap: Gap| shared.set_gap(Duration::from_millis(gap.ms))),
+        ("POST", "clock") => with(body, |clock: Clock| {
+            let offset = SignedDuration::try_from_secs_f64(clock.offset_seconds).unwrap_or_default();
+            shared.write().set_clock_offset(offset);
+        }),
+        ("POST", "token") => with(body, |wanted: Wanted| shared.set_token(Some(wanted.token()))),
+        ("DELETE", "token") => {
+            shared.set_token(None);
+            Answer::done()
+        }
         ("GET", "requests") => Answer::json(&*shared.requests.lock().expect("nobody panics holding it")),
         ("DELETE", "requests") => {
             shared.requests.lock().expect("nobody panics holding it").clear();
@@ -80,6 +113,14 @@ fn refuse_for(shared: &Arc<Shared>, seconds: f64) {
         tokio::time::sleep(time).await;
         shared.refuse(false);
     });
+}
+
+impl Wanted {
+    fn token(self) -> Token {
+        let good_for = self.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let token = Token { tokensmith: self.tokensmith, ..Token::new(&self.text) };
+        good_for.map_or(token.clone(), |time| token.for_time(time))
+    }
 }
 
 impl Node {

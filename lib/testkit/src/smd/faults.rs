@@ -1,13 +1,14 @@
 //! Failing on purpose: how an answer is spoiled, for which paths, and how often.
 
-use super::answer::Answer;
+use super::answer::{Answer, line};
 use axum::{
     body::{Body, Bytes},
     http::StatusCode,
     response::Response,
 };
 use serde::{Deserialize, Serialize};
-use std::{io, time::Duration};
+use serde_json::Value;
+use std::{collections::BTreeSet, io, time::Duration};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,16 @@ pub enum Fault {
     CutJson,
     /// 200 with an empty list.
     Empty,
+    /// 200 with half of the machines: those whose xnames come first. The same ones in every collection.
+    HalfList,
+    /// 200 with JSON of another shape.
+    WrongShape,
+    /// The body comes in pieces of 1 kB, `delay_ms` apart.
+    Trickle,
+    /// Filters are not looked at: everything comes back, as SMD does for a key it does not know.
+    IgnoresFilters,
+    /// What wants a token is 401, whatever token was given.
+    Unauthorized,
     /// SMD's database is gone: reads are 500, `service/ready` is 503, `service/liveness` stays 204.
     DatabaseDown,
 }
@@ -45,7 +56,7 @@ pub struct Failure {
     /// Only the next so many requests; absent: until healed.
     #[serde(default)]
     pub requests: Option<u32>,
-    /// For [`Fault::Slow`].
+    /// For [`Fault::Slow`] and [`Fault::Trickle`].
     #[serde(default)]
     pub delay_ms: u64,
 }
@@ -59,6 +70,11 @@ impl Failure {
     /// The next so many requests.
     pub fn next(kind: Fault, requests: u32) -> Failure {
         Failure { requests: Some(requests), ..Failure::all(kind) }
+    }
+
+    /// The same with this delay, for [`Fault::Slow`] and [`Fault::Trickle`].
+    pub fn by(self, delay: Duration) -> Failure {
+        Failure { delay_ms: delay.as_millis() as u64, ..self }
     }
 
     /// Only requests whose path and query contain the text.
@@ -85,10 +101,14 @@ pub(crate) fn meet(failures: &mut Vec<Failure>, path_and_query: &str) -> Option<
 const LOGIN_PAGE: &str =
     "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Sign in to go on</body></html>\n";
 
-/// The answer that goes out in place of the right one. [`Fault::Close`] is done by the connection itself.
+/// A piece of [`Fault::Trickle`].
+const PIECE: usize = 1024;
+
+/// The answer that goes out in place of the right one. [`Fault::Close`] is done by the connection itself,
+/// [`Fault::IgnoresFilters`] and [`Fault::Unauthorized`] before there is an answer.
 pub(crate) async fn spoil(failure: &Failure, right: Answer, path: &str) -> Response {
     match failure.kind {
-        Fault::Close => right.respond(),
+        Fault::Close | Fault::IgnoresFilters | Fault::Unauthorized => right.respond(),
         Fault::Hang => std::future::pending().await,
         Fault::Slow => {
             tokio::time::sleep(Duration::from_millis(failure.delay_ms)).await;
@@ -107,8 +127,60 @@ pub(crate) async fn spoil(failure: &Failure, right: Answer, path: &str) -> Respo
             Answer::json(&serde_json::json!({"Components": []})).respond()
         }
         Fault::Empty => Answer::json(&serde_json::json!([])).respond(),
+        Fault::HalfList => half_list(right).respond(),
+        Fault::WrongShape => wrong_shape(path).respond(),
+        Fault::Trickle => trickle(right, Duration::from_millis(failure.delay_ms)),
         Fault::DatabaseDown => no_database(right, path).respond(),
     }
+}
+
+/// What a gateway says that speaks JSON; `State/Components` as a bare list, which other versions of SMD might answer.
+fn wrong_shape(path: &str) -> Answer {
+    match path.ends_with("/Components") {
+        true => Answer::json(&serde_json::json!([{"ID": "x1000c0s0b0n0"}])),
+        false => Answer::json(&serde_json::json!({"message": "no healthy upstream", "data": []})),
+    }
+}
+
+/// Only a collection has a half.
+fn half_list(right: Answer) -> Answer {
+    let halved = serde_json::from_slice(&right.body).ok().and_then(|mut body: Value| {
+        let list = if body.is_array() { &mut body } else { body.get_mut("Components")? };
+        halve(list.as_array_mut()?);
+        Some(line(&body))
+    });
+    match halved {
+        Some(body) => Answer { body: body.into(), ..right },
+        None => right,
+    }
+}
+
+/// Leaves the machines that come first in the order of their keys.
+fn halve(rows: &mut Vec<Value>) {
+    let machine = |row: &Value| {
+        let keys = ["ComponentID", "ID", "label", "id"];
+        keys.iter().find_map(|key| row.get(key)?.as_str()).unwrap_or_default().to_owned()
+    };
+    let machines: BTreeSet<String> = rows.iter().map(machine).collect();
+    let first: BTreeSet<&String> = machines.iter().take(machines.len() / 2).collect();
+    rows.retain(|row| first.contains(&machine(row)));
+}
+
+fn trickle(right: Answer, pause: Duration) -> Response {
+    let body = right.body.clone();
+    let pieces = futures::stream::unfold(0, move |at| {
+        let piece = body.slice(at.min(body.len())..(at + PIECE).min(body.len()));
+        async move {
+            if piece.is_empty() {
+                return None;
+            }
+            tokio::time::sleep(pause).await;
+            Some((Ok::<_, io::Error>(piece), at + PIECE))
+        }
+    });
+    let mut response = right.respond();
+    *response.body_mut() = Body::from_stream(pieces);
+    response
 }
 
 fn no_database(right: Answer, path: &str) -> Answer {

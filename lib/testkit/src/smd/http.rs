@@ -1,7 +1,7 @@
 //! One door for every request: count it, check the token, answer it, and spoil the answer where that was asked for.
 
 use super::{
-    Shared, Token, answer::Answer, components, control, faults, groups, interfaces, listener::Cut,
+    Fault, Shared, Token, answer::Answer, components, control, faults, groups, interfaces, listener::Cut,
     query::Pairs, redfish, values,
 };
 use axum::{
@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     response::Response,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// SMD itself knows no limit; this keeps a mistaken client from filling the machine. 100,000 interfaces are 23 MB.
 const MAX_BODY: usize = 256 << 20;
@@ -34,12 +34,15 @@ pub(crate) async fn handle(
         cut.now();
         return Response::new(Body::empty());
     }
-    let right = checked(&shared, &head.method, &path, &query, &head.headers, body);
     let failure =
         faults::meet(&mut shared.failures.lock().expect("nobody panics holding it"), &head.uri.to_string());
+    let kind = failure.as_ref().map(|failure| failure.kind);
+    let query = if kind == Some(Fault::IgnoresFilters) { Pairs::default() } else { query };
+    let asked = Asked { method: &head.method, path: &path, query: &query, headers: &head.headers };
+    let right = checked(&shared, asked, body, kind == Some(Fault::Unauthorized)).await;
     match failure {
         Some(failure) => {
-            if failure.kind == faults::Fault::Close {
+            if failure.kind == Fault::Close {
                 cut.now();
             }
             faults::spoil(&failure, right, &path).await
@@ -58,27 +61,29 @@ fn count(shared: &Shared, method: &Method, path: &str, query: &Pairs) {
     }
 }
 
-fn checked(
-    shared: &Shared,
-    method: &Method,
-    path: &str,
-    query: &Pairs,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> Answer {
+/// What of a request decides its answer.
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    query: &'a Pairs,
+    headers: &'a HeaderMap,
+}
+
+async fn checked(shared: &Shared, asked: Asked<'_>, body: Bytes, refused: bool) -> Answer {
+    let Asked { method, path, query, headers } = asked;
     let Some(rest) = path.strip_prefix("/hsm/v2/") else { return Answer::no_page() };
     let rest = rest.trim_end_matches('/');
     let parts: Vec<String> = rest.split('/').map(decoded).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    if let Some(token) = &*shared.token.lock().expect("nobody panics holding it")
-        && !is_public(method, &parts)
-        && let Err(answer) = token.check(headers)
+    if !is_public(method, &parts)
+        && let Err(answer) = shared.check_token(headers, refused)
     {
         return answer;
     }
     match (method.as_str(), &parts[..]) {
         ("PUT", ["Inventory", "RedfishEndpoints", id]) => {
             redfish::forget(&mut shared.write(), id); // the lock is let go between the two transactions
+            tokio::time::sleep(shared.gap()).await;
             redfish::create(&mut shared.write(), &body)
         }
         ("GET", _) => read(shared, &parts, query),
@@ -112,18 +117,31 @@ fn is_public(method: &Method, parts: &[&str]) -> bool {
         && matches!(parts, ["State", "Components"] | ["Inventory", "EthernetInterfaces"] | ["service", ..])
 }
 
-impl Token {
-    fn check(&self, headers: &HeaderMap) -> Result<(), Answer> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let (none, wrong) = match self.tokensmith {
-            true => ("missing bearer token", "invalid token"),
-            false => ("no token found", "token is unauthorized"),
-        };
-        match given.and_then(|text| text.strip_prefix("Bearer ")) {
-            None => Err(Answer::text(StatusCode::UNAUTHORIZED, none)),
-            Some(text) if text == self.text => Ok(()),
-            Some(_) => Err(Answer::text(StatusCode::UNAUTHORIZED, wrong)),
+impl Shared {
+    /// Without a token configured everything is allowed, unless it is `refused` on purpose.
+    fn check_token(&self, headers: &HeaderMap, refused: bool) -> Result<(), Answer> {
+        match &*self.token.lock().expect("nobody panics holding it") {
+            Some(token) => token.check(headers, refused),
+            None if refused => Err(Answer::text(StatusCode::UNAUTHORIZED, "token is unauthorized")),
+            None => Ok(()),
         }
+    }
+}
+
+impl Token {
+    fn check(&self, headers: &HeaderMap, refused: bool) -> Result<(), Answer> {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let (none, wrong, expired) = match self.tokensmith {
+            true => ("missing bearer token", "invalid token", "invalid token"),
+            false => ("no token found", "token is unauthorized", "token is expired"),
+        };
+        let why = match given.and_then(|text| text.strip_prefix("Bearer ")) {
+            None => none,
+            Some(text) if text != self.text || refused => wrong,
+            Some(_) if self.expires.is_some_and(|end| Instant::now() >= end) => expired,
+            Some(_) => return Ok(()),
+        };
+        Err(Answer::text(StatusCode::UNAUTHORIZED, why))
     }
 }
 

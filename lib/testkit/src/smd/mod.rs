@@ -23,7 +23,7 @@ mod xname;
 
 pub use faults::{Failure, Fault};
 pub use generate::{MAX_NODES, generate};
-pub use jiff::Timestamp;
+pub use jiff::{SignedDuration, Timestamp};
 pub use types::{Address, Component, EthernetInterface, Group, Inventory, Members, Partition};
 
 use listener::{Cut, Door};
@@ -33,6 +33,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, Instant},
 };
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -43,6 +44,20 @@ pub struct Token {
     pub text: String,
     /// Complain in the words of the TokenSmith backend instead of the older one's.
     pub tokensmith: bool,
+    /// From then on it is no good any more; absent: never.
+    pub expires: Option<Instant>,
+}
+
+impl Token {
+    /// One that is good for ever, with the complaints of the older backend.
+    pub fn new(text: &str) -> Token {
+        Token { text: text.to_owned(), tokensmith: false, expires: None }
+    }
+
+    /// The same, good for so long from now.
+    pub fn for_time(self, time: Duration) -> Token {
+        Token { expires: Some(Instant::now() + time), ..self }
+    }
 }
 
 /// How a stand-in starts.
@@ -69,6 +84,8 @@ pub(crate) struct Shared {
     failures: Mutex<Vec<Failure>>,
     requests: Mutex<BTreeMap<String, u64>>,
     token: Mutex<Option<Token>>,
+    /// Between the two transactions of a re-discovery.
+    gap: Mutex<Duration>,
     open: watch::Sender<bool>,
 }
 
@@ -88,6 +105,18 @@ impl Shared {
     fn heal(&self) {
         self.failures.lock().expect("nobody panics holding it").clear();
         self.refuse(false);
+    }
+
+    fn gap(&self) -> Duration {
+        *self.gap.lock().expect("nobody panics holding it")
+    }
+
+    fn set_gap(&self, gap: Duration) {
+        *self.gap.lock().expect("nobody panics holding it") = gap;
+    }
+
+    fn set_token(&self, token: Option<Token>) {
+        *self.token.lock().expect("nobody panics holding it") = token;
     }
 
     fn refuse(&self, refuse: bool) {
@@ -135,6 +164,7 @@ impl Sim {
             failures: Mutex::default(),
             requests: Mutex::default(),
             token: Mutex::new(options.token),
+            gap: Mutex::default(),
             open,
         });
         shared.write().load(options.inventory);
@@ -179,6 +209,15 @@ impl Sim {
         state.change_interface(&id, true, |row| row.addresses = wanted).is_some()
     }
 
+    /// Changes a component in place, as a PATCH does: no time anywhere tells of it. False: no such xname.
+    pub fn change_component(&self, id: &str, change: impl FnOnce(&mut Component)) -> bool {
+        let mut state = self.shared.write();
+        let Some(mut row) = state.components.find(id).cloned() else { return false };
+        change(&mut row);
+        state.put_component(row);
+        true
+    }
+
     /// Removes a component with its interfaces (an xname), or one interface (a MAC). False: there was none.
     pub fn remove(&self, key: &str) -> bool {
         self.shared.remove(key)
@@ -206,7 +245,17 @@ impl Sim {
 
     /// Wants this token from now on.
     pub fn set_token(&self, token: Option<Token>) {
-        *self.shared.token.lock().expect("nobody panics holding it") = token;
+        self.shared.set_token(token);
+    }
+
+    /// How long a re-discovery (`PUT Inventory/RedfishEndpoints/{id}`) leaves its interfaces missing.
+    pub fn set_gap(&self, gap: Duration) {
+        self.shared.set_gap(gap);
+    }
+
+    /// Sets the database's running clock so far from ours, also back: `LastUpdate` of what is written from now on.
+    pub fn set_clock_offset(&self, offset: SignedDuration) {
+        self.shared.write().set_clock_offset(offset);
     }
 
     /// What the database's clock shows, one time a write and the last one for ever; nothing: it runs.

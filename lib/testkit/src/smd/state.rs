@@ -4,7 +4,7 @@ use super::{
     rows::Rows,
     types::{Component, EthernetInterface, Group, Inventory, Partition},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 
 /// Everything stored. Times come from [`State::now`]: one writer at a time, never twice the same microsecond.
@@ -16,6 +16,8 @@ pub(crate) struct State {
     pub(crate) partitions: Vec<Partition>,
     /// Times the database's clock shows, one a write; the last one stays. Empty: the clock runs.
     pub(crate) clock: VecDeque<Timestamp>,
+    /// How far the running clock is from ours; moved back, it shows times that were there before.
+    pub(crate) clock_offset: SignedDuration,
     last: Timestamp,
 }
 
@@ -28,9 +30,17 @@ impl State {
             }
             return told;
         }
-        let micros = Timestamp::now().as_microsecond().max(self.last.as_microsecond() + 1);
+        let shown = Timestamp::now().checked_add(self.clock_offset).unwrap_or_default();
+        let micros = shown.as_microsecond().max(self.last.as_microsecond() + 1);
         self.last = Timestamp::from_microsecond(micros).expect("a clock this side of the year 9999");
         self.last
+    }
+
+    /// Sets the running clock so far from ours; also back.
+    pub(crate) fn set_clock_offset(&mut self, offset: SignedDuration) {
+        self.clock.clear();
+        self.clock_offset = offset;
+        self.last = Timestamp::default();
     }
 
     /// Loads rows as they are, without SMD's checks (as SQL would); rows of the same key are replaced.
