@@ -6,15 +6,22 @@
 //! ```
 //! Everything ends with the [`Cluster`], also when the test panics; what a killed run left behind is cleared by the next.
 
+mod disk;
+mod firewall;
 mod namespace;
 mod program;
+mod settings;
 mod wire;
 
+pub use disk::Disk;
+pub use firewall::{Fate, Wall};
 pub use namespace::{Inside, Namespace};
 pub use program::{Process, finish, need_tools, tool};
+pub use settings::Settings;
 pub use wire::Wire;
 
 use crate::smd::{Inventory, Options, Sim};
+use nix::sys::signal::Signal;
 use std::{
     collections::BTreeMap,
     fs,
@@ -30,6 +37,8 @@ pub const SERVER: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 253);
 pub const RELAY: Ipv4Addr = Ipv4Addr::new(10, 40, 1, 1);
 /// SMD's port.
 const SMD_PORT: u16 = 27779;
+/// The usual configuration file.
+const CONFIG: &str = "coresmd.yaml";
 /// Debug builds take 4 s for ten thousand nodes alone on two cores; this is for a busy machine.
 const START: Duration = Duration::from_secs(60);
 
@@ -40,9 +49,47 @@ const PROGRAMS: [(&str, u16); 4] =
 /// One cluster at a time: their clients are measured in milliseconds, on machines with two cores.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// One of a cluster's programs, or one more of a kind with settings of its own.
+#[derive(Debug, Clone)]
+pub struct Instance<'a> {
+    /// What the test calls it.
+    pub name: &'a str,
+    /// What runs.
+    pub program: &'a str,
+    /// Its configuration; absent: that of the cluster.
+    pub settings: Option<&'a Settings>,
+    /// Port of its admin HTTP.
+    pub admin: u16,
+    /// So many seconds its clock is ahead (or behind); timers run as they do.
+    pub clock: i32,
+}
+
+impl<'a> Instance<'a> {
+    /// The usual one.
+    ///
+    /// # Panics
+    /// When it is none of the four programs.
+    pub fn of(program: &'a str) -> Instance<'a> {
+        let known = PROGRAMS.iter().find(|(known, _)| *known == program);
+        let (_, admin) = known.expect("one of the four programs");
+        Instance { name: program, program, settings: None, admin: *admin, clock: 0 }
+    }
+
+    /// A second smd-cache, whose settings are those of [`Settings::replica`] with number 2.
+    pub fn second_cache(settings: &'a Settings) -> Instance<'a> {
+        let settings = Some(settings);
+        Instance { name: "smd-cache-2", program: "smd-cache", settings, admin: 27_881, clock: 0 }
+    }
+}
+
+struct Running {
+    process: Process,
+    admin: u16,
+}
+
 /// A running cluster.
 pub struct Cluster {
-    programs: BTreeMap<&'static str, Process>,
+    programs: BTreeMap<String, Running>,
     sim: Option<Sim>,
     inside: Inside,
     at_relay: Inside,
@@ -58,7 +105,13 @@ impl Cluster {
     /// # Panics
     /// When not root, or when something is missing: with the words what to install or run.
     pub fn start(inventory: Inventory) -> Cluster {
+        Cluster::start_with(inventory, &Settings::default())
+    }
+
+    /// The same with other settings.
+    pub fn start_with(inventory: Inventory, settings: &Settings) -> Cluster {
         let mut cluster = Cluster::bare();
+        cluster.configure(settings);
         cluster.start_smd(inventory);
         for (name, _) in PROGRAMS {
             cluster.start_program(name);
@@ -79,20 +132,20 @@ impl Cluster {
         need_tools(&["ip", "setpriv"]);
         let wire = Wire::build();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        for name in ["run", "tftp"] {
+        for name in ["tftp", "var"] {
             fs::create_dir(folder.path().join(name)).expect("a new folder");
         }
         let (inside, at_relay) = (Inside::of(&wire.server), Inside::of(&wire.relay));
         let cluster =
             Cluster { programs: BTreeMap::new(), sim: None, inside, at_relay, wire, folder, _turn: turn };
-        cluster.write_config("");
+        cluster.configure(&Settings::default());
         cluster
     }
 
     /// Starts SMD's stand-in on its usual port.
     pub fn start_smd(&mut self, inventory: Inventory) {
         self.sim = None;
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, SMD_PORT));
+        let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, SMD_PORT));
         let started = within(START, "SMD's port is free", || {
             let options = Options { listen, inventory: inventory.clone(), token: None };
             self.inside.run(Sim::start_with(options)).ok()
@@ -114,14 +167,35 @@ impl Cluster {
     }
 
     /// Starts one of the programs.
-    pub fn start_program(&mut self, name: &'static str) {
-        let runtime = self.runtime_folder();
-        let log = self.folder.path().join(format!("{name}.log"));
-        let mut command = self.wire.server.command(program::binary(name));
-        command.arg("--config").arg(self.config_file()).env("RUNTIME_DIR", runtime);
+    pub fn start_program(&mut self, name: &str) {
+        self.start_instance(&Instance::of(name));
+    }
+
+    /// Starts a program as told.
+    ///
+    /// # Panics
+    /// When one of this name runs already.
+    pub fn start_instance(&mut self, instance: &Instance<'_>) {
+        let Instance { name, program, settings, admin, clock } = *instance;
+        assert!(!self.programs.contains_key(name), "{name} runs already");
+        // Programs in their usual form share it, as they do on a host.
+        let runtime = match name == program {
+            true => self.runtime_folder(),
+            false => self.runtime_folder().join(name),
+        };
+        fs::create_dir_all(&runtime).expect("a folder can be made");
+        let config = match settings {
+            Some(settings) => self.write(&format!("{name}.yaml"), &settings.render(self.folder.path())),
+            None => self.config_file(),
+        };
+        let mut command = self.wire.server.command(program::binary(program));
+        command.arg("--config").arg(config).env("RUNTIME_DIR", runtime);
         command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()));
-        let old = self.programs.insert(name, Process::start(name, command, &log));
-        assert!(old.is_none(), "{name} runs already");
+        if clock != 0 {
+            program::shift_clock(&mut command, clock);
+        }
+        let process = Process::start(name, command, &self.log_file(name));
+        self.programs.insert(name.to_owned(), Running { process, admin });
     }
 
     /// A question to a running program by its own subcommand: how it ended, and what it said.
@@ -131,6 +205,11 @@ impl Cluster {
         command.env("RUNTIME_DIR", self.runtime_folder());
         let (status, said) = finish(&mut command, Duration::from_secs(20));
         (status.code(), said)
+    }
+
+    /// What the programs in their usual form are configured by.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join(CONFIG)
     }
 
     /// RUNTIME_DIR of the programs.
@@ -145,7 +224,7 @@ impl Cluster {
 
     /// A running program's process id.
     pub fn pid(&self, name: &str) -> u32 {
-        self.programs.get(name).expect("a program that was started").pid()
+        self.running(name).process.pid()
     }
 
     /// Kills a program at once.
@@ -153,12 +232,27 @@ impl Cluster {
         assert!(self.programs.remove(name).is_some(), "{name} does not run");
     }
 
+    /// Stops a program where it stands: nothing is closed, nothing is answered.
+    pub fn pause(&self, name: &str) {
+        self.running(name).process.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self, name: &str) {
+        self.running(name).process.signal(Signal::SIGCONT);
+    }
+
+    /// Everything that programs of this name have said.
+    pub fn log(&self, name: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_file(name)).unwrap_or_default()).into_owned()
+    }
+
     /// Waits until a program says it is ready.
     pub fn wait_ready(&mut self, name: &str) {
         let http = crate::http();
-        let url = format!("http://127.0.0.1:{}/ready", admin_port(name));
+        let url = format!("http://127.0.0.1:{}/ready", self.running(name).admin);
         within(START, &format!("{name} is ready"), || {
-            let process = self.programs.get_mut(name).expect("a program that was started");
+            let process = &mut self.programs.get_mut(name).expect("a program that was started").process;
             if let Some(status) = process.ended() {
                 panic!("{name} ended with {status}:\n{}", process.log_tail());
             }
@@ -170,11 +264,21 @@ impl Cluster {
 
     /// `/ready`, `/metrics` or whatever else admin HTTP has: status and text. `None`: nobody answers.
     pub fn admin(&self, name: &str, path: &str) -> Option<(u16, String)> {
-        let get = crate::http().get(format!("http://127.0.0.1:{}{path}", admin_port(name)));
+        let get = crate::http().get(format!("http://127.0.0.1:{}{path}", self.running(name).admin));
         self.inside.run(async move {
             let answer = get.timeout(Duration::from_secs(2)).send().await.ok()?;
             Some((answer.status().as_u16(), answer.text().await.ok()?))
         })
+    }
+
+    /// A metric's value, labels and all: `smd_cache_reads_total{...}`. `None`: it is not there, or nobody answers.
+    pub fn metric(&self, name: &str, metric: &str) -> Option<f64> {
+        let (_, page) = self.admin(name, "/metrics")?;
+        page.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    fn running(&self, name: &str) -> &Running {
+        self.programs.get(name).unwrap_or_else(|| panic!("{name} was not started"))
     }
 
     /// A runtime on the server machine, for clients written in Rust.
@@ -197,63 +301,41 @@ impl Cluster {
         fs::write(self.folder.path().join("tftp").join(name), bytes).expect("a file can be written");
     }
 
-    fn config_file(&self) -> PathBuf {
-        self.folder.path().join("coresmd.yaml")
+    /// Where programs keep their files, in place of /var/lib/coresmd.
+    pub fn var(&self) -> PathBuf {
+        self.folder.path().join("var")
     }
 
-    /// The configuration of all four; `more` is added at the end.
-    pub fn write_config(&self, more: &str) {
-        let root = self.folder.path().join("tftp");
-        let text = format!(
-            r#"domain: openchami.cluster
-boot:
-  script_url: "http://{SERVER}:8081/boot/v1/bootscript?mac={{mac}}"
-inventory:
-  endpoints: ["http://127.0.0.1:27780"]
-smd_cache:
-  smd: {{url: "http://127.0.0.1:{SMD_PORT}"}}
-  refresh: 1s
-  snapshot_file: {}
-dhcpd:
-  v4:
-    listen: ["{SERVER}:67"]
-    server_id: {SERVER}
-    lease_time: 1h
-    router: [172.16.0.254]
-    netmask: 255.255.255.0
-    dns: [{SERVER}]
-    subnets: [{{cidr: 10.40.1.0/24, router: [{RELAY}]}}]
-dnsd:
-  listen: ["0.0.0.0:53"]
-  records: ["smd A {SERVER}"]
-tftpd:
-  listen: ["0.0.0.0:69"]
-  root: {}
-{more}"#,
-            self.folder.path().join("snapshot").display(),
-            root.display(),
-        );
-        fs::write(self.config_file(), text).expect("a file can be written");
+    /// Puts a small disk under [`Cluster::var`]; before the programs are started.
+    pub fn small_disk(&self, kilobytes: u64) -> Disk {
+        Disk::mount(&self.var(), kilobytes)
+    }
+
+    /// The configuration of programs started from now on.
+    pub fn configure(&self, settings: &Settings) {
+        self.write(CONFIG, &settings.render(self.folder.path()));
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).expect("a file can be written");
+        path
+    }
+
+    fn log_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.log"))
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for (name, process) in &self.programs {
-                eprintln!("---- the end of {name}'s log ----\n{}", process.log_tail());
+            for (name, running) in &self.programs {
+                eprintln!("---- the end of {name}'s log ----\n{}", running.process.log_tail());
             }
         }
         self.programs.clear();
     }
-}
-
-fn admin_port(name: &str) -> u16 {
-    PROGRAMS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, port)| *port)
-        .expect("one of the four programs")
 }
 
 /// Asks again and again until there is an answer, at most for `time`.

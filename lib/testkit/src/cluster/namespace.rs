@@ -15,7 +15,7 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 
 /// Every namespace of ours begins so, followed by the process that made it.
-const PREFIX: &str = "coresmd-test-";
+pub(super) const PREFIX: &str = "coresmd-test-";
 
 /// A network namespace; deleted when dropped, with everything that still runs in it.
 pub struct Namespace {
@@ -79,11 +79,16 @@ pub(crate) fn clear_leftovers() {
     let Ok(output) = Command::new("ip").args(["netns", "list"]).output() else { return };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let name = line.split_whitespace().next().unwrap_or_default();
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+        if is_left_behind(name) {
             remove(name);
         }
     }
+}
+
+/// Whether something of this name is ours and the process that made it is gone.
+pub(super) fn is_left_behind(name: &str) -> bool {
+    let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+    owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
 }
 
 fn ip(arguments: &str) {
@@ -114,6 +119,16 @@ impl Inside {
         let runtime = self.0.as_ref().expect("there until dropped");
         // Spawned, because the calling thread itself is not in the namespace.
         runtime.block_on(runtime.spawn(task)).expect("the task does not panic")
+    }
+}
+
+impl Inside {
+    /// Starts something in there; it ends with this at the latest.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.0.as_ref().expect("there until dropped").spawn(task)
     }
 }
 

@@ -105,6 +105,16 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// Lets a program's clock show another time (libfaketime); what it measures times with is left alone.
+pub(crate) fn shift_clock(command: &mut Command, seconds: i32) {
+    let name = "faketime/libfaketimeMT.so.1";
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    let library = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
+    let library = library.expect("libfaketime is missing: run `make tools`, or: apt-get install libfaketime");
+    command.env("LD_PRELOAD", library).env("FAKETIME", format!("{seconds:+}s"));
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+}
+
 /// Programs of others, and the package they come in.
 const TOOLS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
@@ -117,6 +127,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("atftp", "atftp"),
     ("tftp", "tftp-hpa"),
+    ("nft", "nftables"),
 ];
 
 /// Where a program is.

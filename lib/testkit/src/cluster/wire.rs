@@ -24,6 +24,7 @@ impl Wire {
     /// Plugs everything together; no node has an address.
     pub fn build() -> Wire {
         clear_leftovers();
+        super::disk::clear_leftovers();
         let wire = Wire {
             server: Namespace::new("srv"),
             node1: Namespace::new("n1"),

@@ -29,7 +29,7 @@ pub async fn ask(
     query.metadata.id = fastrand::u16(..);
     query.add_query(Query::query(name, kind));
     let bytes = query.to_vec().map_err(io::Error::other)?;
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     socket.connect(server).await?;
     socket.send(&bytes).await?;
     let end = Instant::now() + limit;

@@ -12,6 +12,8 @@ mod explain;
 mod grpc;
 mod harness;
 mod outage;
+mod prober;
+mod remembering;
 mod scale;
 mod scene;
 mod tftp;

@@ -60,6 +60,25 @@ pub const NEWCOMER: Node = Node {
     fqdn: "nid0004.openchami.cluster",
 };
 
+/// Those a prober asks for through the relay: in its subnet, known and unchanged all the time.
+pub const RELAYED: [Node; 3] = [NODE3, NODE5, NODE6];
+/// Behind the relay.
+pub const NODE5: Node = Node {
+    id: "x1000c0s1b1n0",
+    nid: 5,
+    mac: "02:77:00:00:00:05",
+    address: "10.40.1.15",
+    fqdn: "nid0005.openchami.cluster",
+};
+/// Behind the relay.
+pub const NODE6: Node = Node {
+    id: "x1000c0s1b1n1",
+    nid: 6,
+    mac: "02:77:00:00:00:06",
+    address: "10.40.1.16",
+    fqdn: "nid0006.openchami.cluster",
+};
+
 /// smd-cache reads SMD every second in these tests, so this is "within refresh" with room for a busy machine.
 pub const SOON: Duration = Duration::from_secs(5);
 /// How long silence is listened to: more than twice the 400 ms that dhcpd gives a packet.
@@ -69,7 +88,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// What SMD holds at first.
 pub fn inventory() -> Inventory {
-    let nodes = [NODE1, NODE2, NODE3];
+    let nodes = [NODE1, NODE2, NODE3, NODE5, NODE6];
     let mut interfaces: Vec<_> =
         nodes.iter().map(|node| EthernetInterface::new(node.mac, node.id, &[node.address])).collect();
     let mut components: Vec<_> = nodes.iter().map(|node| Component::new(node.id, node.nid)).collect();
@@ -187,6 +206,16 @@ pub fn lookup(cluster: &Cluster, mac: &str) -> Option<v1::LookupReply> {
     cluster.inside().run(async move {
         let mut client = SmdCacheClient::connect("http://127.0.0.1:27780").await.ok()?;
         client.lookup_mac(request).await.ok().map(tonic::Response::into_inner)
+    })
+}
+
+/// What the smd-cache on this port says of itself; `None`: it cannot be reached.
+pub fn status(cluster: &Cluster, port: u16) -> Option<v1::Status> {
+    cluster.inside().run(async move {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{port}")).ok()?;
+        let channel = endpoint.timeout(ANSWER).connect_timeout(ANSWER).connect().await.ok()?;
+        let reply = SmdCacheClient::new(channel).get_status(v1::GetStatusRequest {}).await;
+        reply.ok().map(tonic::Response::into_inner)
     })
 }
 

@@ -1,0 +1,94 @@
+//! The configuration of a cluster's programs: the usual one, and what a test wants otherwise.
+
+use super::{RELAY, SERVER, SMD_PORT};
+use std::{collections::BTreeMap, fmt::Write, path::Path};
+
+/// Keys of the sections `smd_cache` and `inventory` with their values as YAML, and whatever sections come after.
+///
+/// Files that programs write are in the cluster's folder `var`, which stands for `/var/lib/coresmd`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    smd_cache: BTreeMap<String, String>,
+    inventory: BTreeMap<String, String>,
+    more: String,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let none = Settings { smd_cache: BTreeMap::new(), inventory: BTreeMap::new(), more: String::new() };
+        none.inventory("endpoints", r#"["http://127.0.0.1:27780"]"#)
+            .inventory("replica_file", "VAR/replica-{program}")
+            .smd_cache("listen", r#"["0.0.0.0:27780"]"#)
+            .smd_cache("smd", &format!(r#"{{url: "http://127.0.0.1:{SMD_PORT}"}}"#))
+            .smd_cache("refresh", "1s")
+            .smd_cache("snapshot_file", "VAR/snapshot")
+    }
+}
+
+impl Settings {
+    /// A key of `smd_cache`; `VAR` stands for the folder of files.
+    pub fn smd_cache(mut self, key: &str, value: &str) -> Settings {
+        self.smd_cache.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A key of `inventory`; `VAR` stands for the folder of files.
+    pub fn inventory(mut self, key: &str, value: &str) -> Settings {
+        self.inventory.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Further sections: lines as they are.
+    pub fn more(mut self, lines: &str) -> Settings {
+        self.more.push_str(lines);
+        self
+    }
+
+    /// The same smd-cache once more on this machine: `number` 2 serves gRPC on 27880 and admin HTTP on 27881, and reads SMD
+    /// at 127.0.0.2, so that it can be blinded alone.
+    pub fn replica(self, number: u16) -> Settings {
+        let port = 27_680 + 100 * number;
+        self.smd_cache("listen", &format!(r#"["0.0.0.0:{port}"]"#))
+            .smd_cache("admin", &format!("127.0.0.1:{}", port + 1))
+            .smd_cache("socket", &format!("VAR/smd-cache-{number}.sock"))
+            .smd_cache("smd", &format!(r#"{{url: "http://127.0.0.{number}:{SMD_PORT}"}}"#))
+            .smd_cache("snapshot_file", &format!("VAR/snapshot-{number}"))
+    }
+
+    /// The file.
+    pub(super) fn render(&self, folder: &Path) -> String {
+        let section = |keys: &BTreeMap<String, String>| {
+            keys.iter().fold(String::new(), |mut text, (key, value)| {
+                let _ = writeln!(text, "  {key}: {value}");
+                text
+            })
+        };
+        let (inventory, smd_cache) = (section(&self.inventory), section(&self.smd_cache));
+        let (root, more) = (folder.join("tftp"), &self.more);
+        let text = format!(
+            r#"domain: openchami.cluster
+boot:
+  script_url: "http://{SERVER}:8081/boot/v1/bootscript?mac={{mac}}"
+inventory:
+{inventory}smd_cache:
+{smd_cache}dhcpd:
+  v4:
+    listen: ["{SERVER}:67"]
+    server_id: {SERVER}
+    lease_time: 1h
+    router: [172.16.0.254]
+    netmask: 255.255.255.0
+    dns: [{SERVER}]
+    subnets: [{{cidr: 10.40.1.0/24, router: [{RELAY}]}}]
+dnsd:
+  listen: ["0.0.0.0:53"]
+  records: ["smd A {SERVER}"]
+tftpd:
+  listen: ["0.0.0.0:69"]
+  root: {}
+{more}"#,
+            root.display()
+        );
+        text.replace("VAR", &folder.join("var").display().to_string())
+    }
+}

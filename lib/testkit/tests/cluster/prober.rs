@@ -1,0 +1,383 @@
+//! Clients that go on asking while a test breaks things: every answer is kept with its time, and judged at the end.
+//!
+//! A known node must get its answers. One that stays away may be asked for once more, as every real client does; an answer
+//! that was never true of what was asked, or that calls a known node unknown, is wrong whenever it comes.
+
+use crate::scene::{self, Node};
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::RecordType,
+};
+use proto::v1::{self, Outcome, smd_cache_client::SmdCacheClient};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use testkit::{
+    cluster::{Cluster, Inside, RELAY, SERVER},
+    packets::{
+        dhcp4::{self, Machine, MessageType, Relay},
+        dns,
+    },
+};
+use tokio::{net::UdpSocket, task::JoinHandle};
+use tonic::transport::{Channel, Endpoint};
+use values::Mac;
+
+/// How long an answer may take before the client asks once more: what glibc and firmware wait at least, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two questions of a kind: fifty a second load nobody.
+const PACE: Duration = Duration::from_millis(20);
+/// The prober's place on the server's segment.
+const ADDRESS: &str = "172.16.0.77";
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    Dhcpd,
+    Dnsd,
+    SmdCache,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Question {
+    Discover(Mac),
+    Request(Mac, Ipv4Addr),
+    Dns(String, RecordType),
+    LookupMac(String),
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Said {
+    /// Nothing, or that it cannot be told.
+    NoAnswer(String),
+    /// Something definite.
+    Answer(String),
+}
+
+/// A question with every answer that is, or will be, true.
+#[derive(Debug, Clone)]
+struct Probe {
+    question: Question,
+    right: Vec<String>,
+}
+
+/// One question and its outcome.
+#[derive(Debug, Clone)]
+struct Record {
+    asked: Asked,
+    at: Instant,
+    question: Question,
+    first: Said,
+    /// Only when there was no first answer.
+    second: Option<Said>,
+    right: bool,
+}
+
+/// Asks until it is stopped.
+pub struct Prober {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Vec<Record>>>,
+    began: Instant,
+    _place: Inside,
+}
+
+impl Prober {
+    /// Asks about these nodes and about names that nobody bears, from now on.
+    pub fn start(cluster: &Cluster, nodes: &[Node]) -> Prober {
+        let machine = &cluster.wire.node1;
+        machine.ip(&format!("addr add {ADDRESS}/24 dev eth0"));
+        let place = Inside::of(machine);
+        let stop = Arc::new(AtomicBool::new(false));
+        let dhcp = cluster.at_relay().spawn(ask_in_turns(Asked::Dhcpd, dhcp_probes(nodes), stop.clone()));
+        let dns = place.spawn(ask_in_turns(Asked::Dnsd, dns_probes(nodes), stop.clone()));
+        let grpc = place.spawn(ask_in_turns(Asked::SmdCache, grpc_probes(nodes), stop.clone()));
+        Prober { stop, tasks: vec![dhcp, dns, grpc], began: Instant::now(), _place: place }
+    }
+
+    /// Everything that was heard.
+    pub fn stop(self, cluster: &Cluster) -> Report {
+        self.stop.store(true, Ordering::Relaxed);
+        let tasks = self.tasks;
+        let records = cluster.inside().run(async move {
+            let mut records = Vec::new();
+            for task in tasks {
+                records.extend(task.await.expect("a prober does not panic"));
+            }
+            records
+        });
+        Report { began: self.began, ended: Instant::now(), records }
+    }
+
+    /// Lets it ask for a while.
+    pub fn watch_for(&self, time: Duration) {
+        std::thread::sleep(time); // what it hears in this time is the test
+    }
+}
+
+fn dhcp_probes(nodes: &[Node]) -> Vec<Probe> {
+    let of = |node: &Node| {
+        let (mac, address) = (node.mac.parse().expect("a MAC"), node.address.parse().expect("an address"));
+        [
+            Probe { question: Question::Discover(mac), right: vec![format!("Offer {address}")] },
+            Probe { question: Question::Request(mac, address), right: vec![format!("Ack {address}")] },
+        ]
+    };
+    nodes.iter().flat_map(of).collect()
+}
+
+fn dns_probes(nodes: &[Node]) -> Vec<Probe> {
+    let probe = |name: &str, kind, right: &str| Probe {
+        question: Question::Dns(name.to_owned(), kind),
+        right: vec![right.to_owned()],
+    };
+    let of = |node: &Node| {
+        let reverse = dns::reverse(node.address.parse().expect("an address"));
+        [
+            probe(node.fqdn, RecordType::A, node.address),
+            probe(node.fqdn, RecordType::AAAA, ""),
+            probe(&reverse, RecordType::PTR, &format!("{}.", node.fqdn)),
+        ]
+    };
+    let nobody = probe("nid9999.openchami.cluster", RecordType::A, "NXDomain");
+    nodes.iter().flat_map(of).chain([nobody]).collect()
+}
+
+fn grpc_probes(nodes: &[Node]) -> Vec<Probe> {
+    let of = |node: &Node| Probe {
+        question: Question::LookupMac(node.mac.to_owned()),
+        right: vec![node.address.to_owned()],
+    };
+    let nobody = Probe {
+        question: Question::LookupMac("02:77:00:00:ff:ff".to_owned()),
+        right: vec!["UNKNOWN".to_owned()],
+    };
+    nodes.iter().map(of).chain([nobody]).collect()
+}
+
+/// Somebody who asks one program.
+enum Client {
+    Dhcp(UdpSocket),
+    Dns,
+    Grpc(SmdCacheClient<Channel>),
+}
+
+impl Client {
+    /// In the namespace it is called in.
+    async fn of(asked: Asked) -> Client {
+        match asked {
+            Asked::Dhcpd => Client::Dhcp(UdpSocket::bind((RELAY, 0)).await.expect("a socket on the relay")),
+            Asked::Dnsd => Client::Dns,
+            Asked::SmdCache => {
+                let endpoint: Endpoint = format!("http://{SERVER}:27780").parse().expect("an endpoint");
+                let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect_lazy();
+                Client::Grpc(SmdCacheClient::new(channel))
+            }
+        }
+    }
+
+    async fn ask(&mut self, question: &Question) -> Said {
+        match (self, question) {
+            (Client::Dhcp(socket), Question::Discover(mac)) => {
+                dhcp(socket, machine(*mac).discover(fastrand::u32(..))).await
+            }
+            (Client::Dhcp(socket), Question::Request(mac, address)) => {
+                dhcp(socket, machine(*mac).request(fastrand::u32(..), *address, SERVER)).await
+            }
+            (Client::Dns, Question::Dns(name, kind)) => {
+                let server = SocketAddr::from((SERVER, 53));
+                match dns::ask(server, name, *kind, PATIENCE).await {
+                    Ok(answer) => said_by_dnsd(answer),
+                    Err(error) => Said::NoAnswer(error.to_string()),
+                }
+            }
+            (Client::Grpc(client), Question::LookupMac(mac)) => {
+                match client.lookup_mac(v1::LookupMacRequest { mac: mac.clone() }).await {
+                    Ok(reply) => said_by_smd_cache(reply.get_ref()),
+                    Err(status) => Said::NoAnswer(status.message().to_owned()),
+                }
+            }
+            (_, question) => unreachable!("{question:?} is for somebody else"),
+        }
+    }
+}
+
+/// Puts one question after another, in turns, until told to stop.
+async fn ask_in_turns(asked: Asked, probes: Vec<Probe>, stop: Arc<AtomicBool>) -> Vec<Record> {
+    let mut client = Client::of(asked).await;
+    let mut records = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let probe = &probes[records.len() % probes.len()];
+        let first = client.ask(&probe.question).await;
+        let second = match first {
+            Said::NoAnswer(_) => Some(client.ask(&probe.question).await),
+            Said::Answer(_) => None,
+        };
+        let last = second.as_ref().unwrap_or(&first);
+        let right = matches!(last, Said::Answer(text) if probe.right.contains(text));
+        let question = probe.question.clone();
+        records.push(Record { asked, at: Instant::now(), question, first, second, right });
+        tokio::time::sleep(PACE).await;
+    }
+    records
+}
+
+fn machine(mac: Mac) -> Machine {
+    Machine::new(mac).behind(Relay { address: RELAY, link: None, source_port: true })
+}
+
+async fn dhcp(socket: &UdpSocket, message: dhcp4::Message) -> Said {
+    match dhcp4::exchange(socket, (SERVER, 67).into(), &message, PATIENCE).await {
+        Ok(Some(reply)) => {
+            let kind = reply.opts().msg_type().unwrap_or(MessageType::Nak);
+            Said::Answer(format!("{kind:?} {}", reply.yiaddr()))
+        }
+        Ok(None) => Said::NoAnswer("silence".to_owned()),
+        Err(error) => Said::NoAnswer(error.to_string()),
+    }
+}
+
+fn said_by_dnsd(answer: Option<Message>) -> Said {
+    let Some(answer) = answer else { return Said::NoAnswer("silence".to_owned()) };
+    match answer.metadata.response_code {
+        ResponseCode::NoError => {
+            let data: Vec<_> = answer.answers.iter().map(|record| record.data.to_string()).collect();
+            Said::Answer(data.join(" "))
+        }
+        ResponseCode::ServFail => Said::NoAnswer("SERVFAIL".to_owned()),
+        code => Said::Answer(format!("{code:?}")),
+    }
+}
+
+fn said_by_smd_cache(reply: &v1::LookupReply) -> Said {
+    let addresses = reply.interfaces.iter().flat_map(|interface| &interface.addresses);
+    match reply.outcome() {
+        Outcome::Found => {
+            Said::Answer(addresses.map(|known| known.address.as_str()).collect::<Vec<_>>().join(" "))
+        }
+        Outcome::Unknown => Said::Answer("UNKNOWN".to_owned()),
+        Outcome::Unavailable | Outcome::Unspecified => Said::NoAnswer("UNAVAILABLE".to_owned()),
+    }
+}
+
+/// What clients saw.
+pub struct Report {
+    began: Instant,
+    ended: Instant,
+    records: Vec<Record>,
+}
+
+impl Report {
+    /// No answer was wrong, by whomever.
+    ///
+    /// # Panics
+    /// With the wrong ones.
+    #[track_caller]
+    pub fn check_nothing_wrong(&self) {
+        let wrong: Vec<_> = self.records.iter().filter(|record| record.is_wrong()).collect();
+        assert!(wrong.is_empty(), "{} wrong answers:\n{}\n{self}", wrong.len(), self.exchange(&wrong));
+    }
+
+    /// Besides, these programs answered everything: at the latest when they were asked once more.
+    ///
+    /// # Panics
+    /// With what stayed unanswered.
+    #[track_caller]
+    pub fn check_nothing_lost(&self, by: &[Asked]) {
+        self.check_nothing_wrong();
+        let lost: Vec<_> =
+            self.records.iter().filter(|record| !record.right && by.contains(&record.asked)).collect();
+        assert!(
+            lost.is_empty(),
+            "{} questions without answer:\n{}\n{self}",
+            lost.len(),
+            self.exchange(&lost)
+        );
+        for asked in by {
+            assert!(self.records.iter().any(|record| record.asked == *asked), "{asked:?} was never asked");
+        }
+    }
+
+    /// The longest time without a right answer of this program.
+    pub fn longest_gap(&self, asked: Asked) -> Duration {
+        let right = self.records.iter().filter(|record| record.asked == asked && record.right);
+        let moments = [self.began].into_iter().chain(right.map(|record| record.at)).chain([self.ended]);
+        let moments: Vec<_> = moments.collect();
+        moments.windows(2).map(|pair| pair[1].saturating_duration_since(pair[0])).max().unwrap_or_default()
+    }
+
+    /// The first of them, as text.
+    fn exchange(&self, records: &[&Record]) -> String {
+        let lines = records.iter().take(20).map(|record| {
+            let at = record.at.saturating_duration_since(self.began).as_secs_f64();
+            let again =
+                record.second.as_ref().map(|said| format!(", asked again: {said:?}")).unwrap_or_default();
+            format!("  {at:8.3} s  {:?}  {:?}: {:?}{again}", record.asked, record.question, record.first)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Record {
+    /// A definite answer that is not true, whether or not a true one followed.
+    fn is_wrong(&self) -> bool {
+        match (&self.first, &self.second) {
+            (_, Some(Said::Answer(_))) | (Said::Answer(_), None) => !self.right,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut counts: BTreeMap<Asked, (usize, usize, usize)> = BTreeMap::new();
+        for record in &self.records {
+            let count = counts.entry(record.asked).or_default();
+            count.0 += 1;
+            count.1 += usize::from(record.second.is_some() && record.right);
+            count.2 += usize::from(!record.right);
+        }
+        for (asked, (all, again, without)) in counts {
+            let gap = self.longest_gap(asked);
+            writeln!(
+                f,
+                "{asked:?}: {all} questions, {again} asked once more, {without} without answer, longest gap {gap:.2?}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn an_undisturbed_cluster_answers_everything() {
+    let cluster = Cluster::start(scene::inventory());
+    let prober = Prober::start(&cluster, &scene::RELAYED);
+    prober.watch_for(Duration::from_secs(1));
+    let report = prober.stop(&cluster);
+    println!("{report}");
+    report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd, Asked::SmdCache]);
+    assert!(report.longest_gap(Asked::Dnsd) < Duration::from_secs(1));
+}
+
+#[test]
+fn a_wrong_answer_is_noticed() {
+    let cluster = Cluster::start(scene::inventory());
+    let elsewhere = Node { address: "10.40.1.99", ..scene::NODE3 };
+    let prober = Prober::start(&cluster, &[elsewhere]);
+    prober.watch_for(Duration::from_millis(500));
+    let report = prober.stop(&cluster);
+    let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| report.check_nothing_wrong()));
+    assert!(judged.is_err(), "{report}");
+    let mut found: Vec<Asked> =
+        report.records.iter().filter(|record| record.is_wrong()).map(|record| record.asked).collect();
+    found.dedup();
+    assert_eq!(found, [Asked::Dhcpd, Asked::Dnsd, Asked::SmdCache]);
+}
