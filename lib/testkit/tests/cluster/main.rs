@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are not recognised as tests
 
+mod believing;
 mod change;
 mod clients;
 mod dhcp;
@@ -11,10 +12,13 @@ mod dns;
 mod explain;
 mod grpc;
 mod harness;
+mod killing;
 mod outage;
 mod prober;
 mod remembering;
 mod scale;
 mod scene;
+mod silence;
 mod tftp;
 mod transcripts;
+mod watching;
