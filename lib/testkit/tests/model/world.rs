@@ -301,7 +301,7 @@ fn check<T: Clone + PartialEq + std::fmt::Debug>(
     stale: bool,
 ) -> Result<(), String> {
     match told {
-        Ok((state, marked)) => history.is_read(&state, !marked && !(state.is_none() && stale)),
+        Ok((state, marked)) => history.is_read(&state, !(marked || state.is_none() && stale)),
         Err(Unavailable) if history.is_known_to_reader() => {
             Err("what was known cannot be told any more".to_owned())
         }
