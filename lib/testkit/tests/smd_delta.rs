@@ -178,6 +178,9 @@ async fn half_a_list_is_the_same_machines_everywhere() {
     let interfaces = ids(&json(&sim, INTERFACES).await, "ComponentID");
     assert_eq!(components.len(), sim.inventory().components.len() / 2);
     assert_eq!(interfaces, components);
+    let other = sim.inventory().interfaces.into_iter().find(|row| !components.contains(&row.component_id));
+    let by_name = format!("{INTERFACES}?ID={}", other.unwrap().id);
+    assert_eq!(text(&sim, &by_name).await, "[]\n", "it sticks to its lie");
 }
 
 #[tokio::test]

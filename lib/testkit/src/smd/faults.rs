@@ -31,7 +31,8 @@ pub enum Fault {
     CutJson,
     /// 200 with an empty list.
     Empty,
-    /// 200 with half of the machines: those whose xnames come first. The same ones in every collection.
+    /// 200 with half of the machines: those whose xnames come first. The same ones everywhere, also where the others are
+    /// asked for by name.
     HalfList,
     /// 200 with JSON of another shape.
     WrongShape,
@@ -104,9 +105,15 @@ const LOGIN_PAGE: &str =
 /// A piece of [`Fault::Trickle`].
 const PIECE: usize = 1024;
 
-/// The answer that goes out in place of the right one. [`Fault::Close`] is done by the connection itself,
-/// [`Fault::IgnoresFilters`] and [`Fault::Unauthorized`] before there is an answer.
-pub(crate) async fn spoil(failure: &Failure, right: Answer, path: &str) -> Response {
+/// The answer that goes out in place of the right one; `first` are the machines that [`Fault::HalfList`] leaves.
+/// [`Fault::Close`] is done by the connection itself, [`Fault::IgnoresFilters`] and [`Fault::Unauthorized`] before there is
+/// an answer.
+pub(crate) async fn spoil(
+    failure: &Failure,
+    right: Answer,
+    path: &str,
+    first: &BTreeSet<String>,
+) -> Response {
     match failure.kind {
         Fault::Close | Fault::IgnoresFilters | Fault::Unauthorized => right.respond(),
         Fault::Hang => std::future::pending().await,
@@ -127,7 +134,7 @@ pub(crate) async fn spoil(failure: &Failure, right: Answer, path: &str) -> Respo
             Answer::json(&serde_json::json!({"Components": []})).respond()
         }
         Fault::Empty => Answer::json(&serde_json::json!([])).respond(),
-        Fault::HalfList => half_list(right).respond(),
+        Fault::HalfList => half_list(right, first).respond(),
         Fault::WrongShape => wrong_shape(path).respond(),
         Fault::Trickle => trickle(right, Duration::from_millis(failure.delay_ms)),
         Fault::DatabaseDown => no_database(right, path).respond(),
@@ -142,11 +149,11 @@ fn wrong_shape(path: &str) -> Answer {
     }
 }
 
-/// Only a collection has a half.
-fn half_list(right: Answer) -> Answer {
+/// Only a collection has a half: the rows of these machines.
+fn half_list(right: Answer, first: &BTreeSet<String>) -> Answer {
     let halved = serde_json::from_slice(&right.body).ok().and_then(|mut body: Value| {
         let list = if body.is_array() { &mut body } else { body.get_mut("Components")? };
-        halve(list.as_array_mut()?);
+        list.as_array_mut()?.retain(|row| is_of(row, first));
         Some(line(&body))
     });
     match halved {
@@ -155,15 +162,10 @@ fn half_list(right: Answer) -> Answer {
     }
 }
 
-/// Leaves the machines that come first in the order of their keys.
-fn halve(rows: &mut Vec<Value>) {
-    let machine = |row: &Value| {
-        let keys = ["ComponentID", "ID", "label", "id"];
-        keys.iter().find_map(|key| row.get(key)?.as_str()).unwrap_or_default().to_owned()
-    };
-    let machines: BTreeSet<String> = rows.iter().map(machine).collect();
-    let first: BTreeSet<&String> = machines.iter().take(machines.len() / 2).collect();
-    rows.retain(|row| first.contains(&machine(row)));
+/// A row of interfaces or components of these machines; what is of no machine (a group) is.
+fn is_of(row: &Value, machines: &BTreeSet<String>) -> bool {
+    let machine = row.get("ComponentID").or_else(|| row.get("ID")).and_then(Value::as_str);
+    machine.is_none_or(|machine| machines.contains(machine))
 }
 
 fn trickle(right: Answer, pause: Duration) -> Response {

@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     response::Response,
 };
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 /// SMD itself knows no limit; this keeps a mistaken client from filling the machine. 100,000 interfaces are 23 MB.
 const MAX_BODY: usize = 256 << 20;
@@ -45,10 +45,18 @@ pub(crate) async fn handle(
             if failure.kind == Fault::Close {
                 cut.now();
             }
-            faults::spoil(&failure, right, &path).await
+            let first = if failure.kind == Fault::HalfList { first_half(&shared) } else { BTreeSet::new() };
+            faults::spoil(&failure, right, &path, &first).await
         }
         None => right.respond(),
     }
+}
+
+/// Half of the components, those whose xnames come first.
+fn first_half(shared: &Shared) -> BTreeSet<String> {
+    let state = shared.read();
+    let all: BTreeSet<&String> = state.components.iter().map(|row| &row.id).collect();
+    all.iter().take(all.len() / 2).map(|&id| id.clone()).collect()
 }
 
 fn count(shared: &Shared, method: &Method, path: &str, query: &Pairs) {
