@@ -97,6 +97,18 @@ pub fn inventory() -> Inventory {
     Inventory { interfaces, components, groups: Vec::new() }
 }
 
+/// The same and so many further nodes.
+pub fn crowd(count: u8) -> Inventory {
+    let mut inventory = inventory();
+    for number in 0..count {
+        let id = format!("x2000c0s{number}b0n0");
+        let mac = format!("02:79:00:00:00:{number:02x}");
+        inventory.interfaces.push(EthernetInterface::new(&mac, &id, &[&format!("172.16.1.{}", number + 1)]));
+        inventory.components.push(Component::new(&id, 2_000 + i64::from(number)));
+    }
+    inventory
+}
+
 /// Puts a node into SMD.
 pub fn add(cluster: &Cluster, node: Node) {
     cluster.smd().add_node(node.id, node.nid, node.mac, node.address);
