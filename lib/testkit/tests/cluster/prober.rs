@@ -34,6 +34,8 @@ use values::Mac;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two questions of a kind: fifty a second load nobody.
 const PACE: Duration = Duration::from_millis(20);
+/// smd-cache's word for it.
+const UNAVAILABLE: &str = "UNAVAILABLE";
 /// The prober's place on the server's segment.
 const ADDRESS: &str = "172.16.0.77";
 
@@ -63,11 +65,19 @@ enum Said {
     Answer(String),
 }
 
-/// A question with every answer that is, or will be, true.
+/// A question with the answers that are true.
 #[derive(Debug, Clone)]
 struct Probe {
     question: Question,
     right: Vec<String>,
+    /// That it cannot be told is as good: nobody is called unknown on the strength of an old read.
+    may_be_untold: bool,
+}
+
+impl Probe {
+    fn new(question: Question, right: &str) -> Probe {
+        Probe { question, right: vec![right.to_owned()], may_be_untold: false }
+    }
 }
 
 /// One question and its outcome.
@@ -127,18 +137,15 @@ fn dhcp_probes(nodes: &[Node]) -> Vec<Probe> {
     let of = |node: &Node| {
         let (mac, address) = (node.mac.parse().expect("a MAC"), node.address.parse().expect("an address"));
         [
-            Probe { question: Question::Discover(mac), right: vec![format!("Offer {address}")] },
-            Probe { question: Question::Request(mac, address), right: vec![format!("Ack {address}")] },
+            Probe::new(Question::Discover(mac), &format!("Offer {address}")),
+            Probe::new(Question::Request(mac, address), &format!("Ack {address}")),
         ]
     };
     nodes.iter().flat_map(of).collect()
 }
 
 fn dns_probes(nodes: &[Node]) -> Vec<Probe> {
-    let probe = |name: &str, kind, right: &str| Probe {
-        question: Question::Dns(name.to_owned(), kind),
-        right: vec![right.to_owned()],
-    };
+    let probe = |name: &str, kind, right: &str| Probe::new(Question::Dns(name.to_owned(), kind), right);
     let of = |node: &Node| {
         let reverse = dns::reverse(node.address.parse().expect("an address"));
         [
@@ -152,14 +159,9 @@ fn dns_probes(nodes: &[Node]) -> Vec<Probe> {
 }
 
 fn grpc_probes(nodes: &[Node]) -> Vec<Probe> {
-    let of = |node: &Node| Probe {
-        question: Question::LookupMac(node.mac.to_owned()),
-        right: vec![node.address.to_owned()],
-    };
-    let nobody = Probe {
-        question: Question::LookupMac("02:77:00:00:ff:ff".to_owned()),
-        right: vec!["UNKNOWN".to_owned()],
-    };
+    let probe = |mac: &str, right| Probe::new(Question::LookupMac(mac.to_owned()), right);
+    let of = |node: &Node| probe(node.mac, node.address);
+    let nobody = Probe { may_be_untold: true, ..probe("02:77:00:00:ff:ff", "UNKNOWN") };
     nodes.iter().map(of).chain([nobody]).collect()
 }
 
@@ -222,7 +224,10 @@ async fn ask_in_turns(asked: Asked, probes: Vec<Probe>, stop: Arc<AtomicBool>) -
             Said::Answer(_) => None,
         };
         let last = second.as_ref().unwrap_or(&first);
-        let right = matches!(last, Said::Answer(text) if probe.right.contains(text));
+        let right = match last {
+            Said::Answer(text) => probe.right.contains(text),
+            Said::NoAnswer(text) => probe.may_be_untold && text == UNAVAILABLE,
+        };
         let question = probe.question.clone();
         records.push(Record { asked, at: Instant::now(), question, first, second, right });
         tokio::time::sleep(PACE).await;
@@ -264,7 +269,7 @@ fn said_by_smd_cache(reply: &v1::LookupReply) -> Said {
             Said::Answer(addresses.map(|known| known.address.as_str()).collect::<Vec<_>>().join(" "))
         }
         Outcome::Unknown => Said::Answer("UNKNOWN".to_owned()),
-        Outcome::Unavailable | Outcome::Unspecified => Said::NoAnswer("UNAVAILABLE".to_owned()),
+        Outcome::Unavailable | Outcome::Unspecified => Said::NoAnswer(UNAVAILABLE.to_owned()),
     }
 }
 
