@@ -83,6 +83,23 @@ fn an_empty_smd_is_never_believed_by_itself_and_at_once_by_force() {
 }
 
 #[test]
+fn a_restart_makes_an_empty_smd_no_more_believable() {
+    let mut cluster = started();
+    within(2 * SOON, "the snapshot is on disk", || cluster.var().join("snapshot").exists().then_some(()));
+    let prober = Prober::start(&cluster, &RELAYED);
+    cluster.smd().fail(Failure::all(Fault::Empty));
+    cluster.kill("smd-cache");
+    cluster.start_program("smd-cache");
+    wait_held_back(&cluster, true);
+    prober.watch_for(Duration::from_secs(3));
+    assert_eq!(scene::outcome(&cluster, NODE1.mac), Some(v1::Outcome::Found));
+    assert_eq!(last_of_crowd(&cluster), Dns::data(&format!("172.16.1.{CROWD}")));
+    let report = prober.stop(&cluster);
+    println!("{report}");
+    report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd]);
+}
+
+#[test]
 fn half_an_smd_is_held_back_while_it_grows_and_believed_when_it_says_so_often_enough() {
     let cluster = started();
     let prober = Prober::start(&cluster, &RELAYED); // these are of the half that stays

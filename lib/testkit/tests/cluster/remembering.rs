@@ -34,11 +34,15 @@ fn written(inventory: Inventory) -> (Cluster, PathBuf) {
     (cluster, file)
 }
 
-/// smd-cache is started, answers somehow and is killed again: what it says of a node that is in the file, and of one that
-/// is not.
+/// smd-cache is started, asks SMD in vain (the file comes before that) and is killed again: what it says of a node that is
+/// in the file, and of one that is not.
 fn said(cluster: &mut Cluster) -> (Outcome, Outcome) {
     cluster.start_program("smd-cache");
-    let known = within(SOON, "smd-cache answers", || scene::outcome(cluster, NODE3.mac));
+    within(SOON, "smd-cache has asked SMD", || {
+        let status = scene::status(cluster, 27780)?;
+        status.sources.iter().any(|source| source.failures > 0).then_some(())
+    });
+    let known = scene::outcome(cluster, NODE3.mac).unwrap();
     let unknown = scene::outcome(cluster, NEWCOMER.mac).unwrap();
     cluster.kill("smd-cache");
     (known, unknown)
@@ -94,7 +98,7 @@ fn started_with_smd_down_it_serves_what_it_wrote_at_once() {
 
 #[test]
 fn cut_anywhere_the_file_is_set_aside_and_nobody_is_called_unknown() {
-    let (mut cluster, file) = written(scene::crowd(100));
+    let (mut cluster, file) = written(scene::crowd(250));
     let whole = fs::read(&file).unwrap();
     assert_eq!(said(&mut cluster), (Outcome::Found, Outcome::Unavailable));
     let places: Vec<usize> = (0..whole.len()).step_by(STEP).chain([whole.len() - 1]).collect();
@@ -110,6 +114,16 @@ fn cut_anywhere_the_file_is_set_aside_and_nobody_is_called_unknown() {
     }
     leave_only(&file, &whole);
     assert_eq!(said(&mut cluster), (Outcome::Found, Outcome::Unavailable), "whole again");
+}
+
+#[test]
+fn the_one_before_it_serves_where_the_last_one_is_damaged() {
+    let (mut cluster, file) = written(scene::inventory());
+    let whole = fs::read(&file).unwrap();
+    leave_only(&file, &whole[..whole.len() / 2]);
+    fs::write(cluster.var().join("snapshot.previous"), &whole).unwrap();
+    assert_eq!(said(&mut cluster), (Outcome::Found, Outcome::Unavailable));
+    assert_eq!(said(&mut cluster), (Outcome::Found, Outcome::Unavailable), "and goes on doing so");
 }
 
 #[test]
