@@ -2,7 +2,7 @@
 
 use crate::scene::{self, Dhcp, NODE1, NODE3};
 use testkit::{
-    cluster::{Cluster, within},
+    cluster::{Cluster, Settings, within},
     smd::{Component, EthernetInterface, Inventory},
 };
 
@@ -34,7 +34,7 @@ fn troubled() -> Inventory {
 /// All that can be asked, over the troubled inventory.
 pub fn cluster() -> Cluster {
     let mut cluster = Cluster::bare();
-    cluster.write_config(RULES);
+    cluster.configure(&Settings::default().more(RULES));
     cluster.start_smd(troubled());
     for name in ["smd-cache", "dhcpd", "dnsd"] {
         cluster.start_program(name);
@@ -275,7 +275,7 @@ fn what_is_explained_is_what_is_served() {
 #[test]
 fn while_nobody_can_tell_the_answer_is_that_and_not_unknown() {
     let mut cluster = Cluster::bare();
-    cluster.write_config(RULES);
+    cluster.configure(&Settings::default().more(RULES));
     cluster.start_program("smd-cache");
     let stranger = "02:77:00:00:00:99";
     within(scene::SOON, "smd-cache listens", || {
