@@ -222,7 +222,7 @@ impl Door {
                 Some(Connection::new(stream, caller, place, self.refused))
             }
             Err(refusal) => {
-                tracing::debug!(%host, reason = refusal.label(), "a connection is refused");
+                tls.tell(host, refusal);
                 self.refused.connection(refused::Connection::Tls(refusal));
                 None
             }

@@ -266,8 +266,14 @@ impl Client {
         token_again: bool,
     ) -> Result<Response, ReadError> {
         let url = self.base.join(source.path()).expect("the paths of sources are relative URLs");
-        let mut request =
-            self.http.client().await.get(url).query(query).timeout(within).header(header::ACCEPT, "application/json");
+        let mut request = self
+            .http
+            .client()
+            .await
+            .get(url)
+            .query(query)
+            .timeout(within)
+            .header(header::ACCEPT, "application/json");
         if let Some(token) = &self.token
             && let Some(value) = token.header(token_again).await
         {

@@ -7,7 +7,9 @@
 //! A connection keeps what it was greeted with. Sessions are not resumed: connections live for days, and a session that
 //! goes on would not have its certificate looked at again.
 
+mod der;
 mod names;
+mod validity;
 
 pub use names::names;
 
@@ -32,15 +34,19 @@ use std::{
 };
 use tokio::{
     net::TcpStream,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use validity::Validity;
 
 /// How soon files that were replaced count: three calls of stat(2) each time.
 const CHECK: Duration = Duration::from_secs(1);
 
 /// From accept to the end of the handshake: two round trips and a signature. A guess that allows for two lost packets.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A refusal is written to the log at most this often, so that nobody can fill the disk with them.
+const TELL: Duration = Duration::from_secs(60);
 
 /// gRPC is HTTP/2.
 const ALPN: &[u8] = b"h2";
@@ -134,8 +140,16 @@ impl Refusal {
 #[derive(Debug)]
 pub struct Tls {
     settings: Settings,
-    config: ArcSwap<ServerConfig>,
+    current: ArcSwap<Current>,
     looked_at: Mutex<LookedAt>,
+    told: Mutex<Option<Instant>>,
+}
+
+/// What new connections are greeted with.
+#[derive(Debug)]
+struct Current {
+    config: Arc<ServerConfig>,
+    validity: Option<Validity>,
 }
 
 #[derive(Debug)]
@@ -148,9 +162,9 @@ impl Tls {
     /// Reads the files, or says which of them cannot be used and why.
     pub fn load(settings: Settings) -> anyhow::Result<Tls> {
         let stamp = stamp(&settings);
-        let config = server_config(&settings).context("smd_cache.tls")?;
+        let current = current(&settings).context("smd_cache.tls")?;
         let looked_at = Mutex::new(LookedAt { stamp, problem: None });
-        Ok(Tls { settings, config: ArcSwap::from(config), looked_at })
+        Ok(Tls { settings, current: ArcSwap::from_pointee(current), looked_at, told: Mutex::default() })
     }
 
     /// Follows the files. Never ends.
@@ -174,9 +188,9 @@ impl Tls {
             return;
         }
         looked_at.stamp = stamp;
-        match server_config(&self.settings) {
-            Ok(config) => {
-                self.config.store(config);
+        match current(&self.settings) {
+            Ok(current) => {
+                self.current.store(Arc::new(current));
                 looked_at.problem = None;
                 tracing::info!(cert = %self.settings.cert.display(), "new TLS files are in use for new connections");
             }
@@ -190,16 +204,29 @@ impl Tls {
         }
     }
 
-    /// A sentence when the files cannot be used as they are now.
+    /// A sentence when the files cannot be used as they are now, or the certificate that is in use ends.
     pub fn problem(&self) -> Option<String> {
         let looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let problem = looked_at.problem.as_ref()?;
-        Some(format!("The files of smd_cache.tls changed and cannot be used, the old ones are: {problem}."))
+        let changed = looked_at.problem.as_ref().map(|problem| {
+            format!("The files of smd_cache.tls changed and cannot be used, the old ones are: {problem}.")
+        });
+        let validity = self.current.load().validity;
+        changed.or_else(|| validity?.warning(jiff::Timestamp::now()))
+    }
+
+    /// Writes a refusal to the log, unless there was one a moment ago: all of them are counted.
+    pub fn tell(&self, host: IpAddr, refusal: Refusal) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= TELL) {
+            *told = Some(Instant::now());
+            let reason = refusal.label();
+            tracing::warn!(%host, reason, "a client is refused by TLS; more of them within a minute are only counted");
+        }
     }
 
     /// The handshake, within its deadline.
     pub async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, Refusal> {
-        let handshake = TlsAcceptor::from(self.config.load_full()).accept(stream);
+        let handshake = TlsAcceptor::from(self.current.load().config.clone()).accept(stream);
         match timeout(HANDSHAKE_DEADLINE, handshake).await {
             Ok(done) => done.map_err(|error| {
                 tracing::debug!(%error, "a TLS handshake failed");
@@ -227,7 +254,7 @@ fn stamp(settings: &Settings) -> Stamp {
     Stamp::of(files.map(PathBuf::as_path))
 }
 
-fn server_config(settings: &Settings) -> anyhow::Result<Arc<ServerConfig>> {
+fn current(settings: &Settings) -> anyhow::Result<Current> {
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -237,13 +264,14 @@ fn server_config(settings: &Settings) -> anyhow::Result<Arc<ServerConfig>> {
         None => builder.with_no_client_auth(),
     };
     let (chain, key) = (certificates(&settings.cert)?, private_key(&settings.key)?);
+    let validity = chain.first().and_then(Validity::of);
     let mut config = builder
         .with_single_cert(chain, key)
         .with_context(|| format!("{} and {} are no pair", settings.cert.display(), settings.key.display()))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Arc::new(config))
+    Ok(Current { config: Arc::new(config), validity })
 }
 
 fn client_verifier(

@@ -3,6 +3,7 @@
 //! Both count. RFC 9525 leaves the common name out where a *server's* host name is looked for among the names of public
 //! authorities; here one authority, chosen by the site, vouches for clients whose names are roles such as `dhcpd`.
 
+use super::der::{Elements, SEQUENCE};
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
@@ -15,7 +16,6 @@ const MAX_NAME: usize = 253;
 /// id-at-commonName, 2.5.4.3.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
-const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTF8_STRING: u8 = 0x0c;
@@ -48,29 +48,6 @@ fn common_name(attribute: &[u8]) -> Option<String> {
     match parts.next()? {
         (UTF8_STRING | PRINTABLE_STRING, text) => String::from_utf8(text.to_vec()).ok(),
         _ => None,
-    }
-}
-
-/// Tag and content of one DER element after another; it ends where the bytes are no DER.
-struct Elements<'a>(&'a [u8]);
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = (u8, &'a [u8]);
-
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&[tag, first], rest) = self.0.split_first_chunk()?;
-        // Up to 127 the length itself, above in how many bytes it follows; nothing here needs more than two.
-        let (length, rest) = match first {
-            0..=0x7f => (usize::from(first), rest),
-            0x81 => rest.split_first().map(|(length, rest)| (usize::from(*length), rest))?,
-            0x82 => {
-                rest.split_first_chunk().map(|(length, rest)| (u16::from_be_bytes(*length).into(), rest))?
-            }
-            _ => return None,
-        };
-        let (content, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((tag, content))
     }
 }
 

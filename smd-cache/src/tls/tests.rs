@@ -58,23 +58,23 @@ fn new_files_are_used_and_bad_ones_are_not() {
     let (certificate, key) = pair();
     let files = files(&certificate, &key);
     let tls = Tls::load(files.settings.clone()).unwrap();
-    let first = tls.config.load_full();
+    let first = tls.current.load_full();
     tls.check();
-    assert!(Arc::ptr_eq(&first, &tls.config.load_full()), "nothing changed");
+    assert!(Arc::ptr_eq(&first, &tls.current.load_full()), "nothing changed");
 
     fs::write(&files.settings.cert, "half a certifi").unwrap();
     tls.check();
-    assert!(Arc::ptr_eq(&first, &tls.config.load_full()));
+    assert!(Arc::ptr_eq(&first, &tls.current.load_full()));
     assert!(tls.problem().unwrap().contains("cert.pem holds no certificate"), "{:?}", tls.problem());
 
     let (certificate, key) = pair();
     fs::write(&files.settings.cert, &certificate).unwrap();
     tls.check();
-    assert!(Arc::ptr_eq(&first, &tls.config.load_full()), "its key is not there yet");
+    assert!(Arc::ptr_eq(&first, &tls.current.load_full()), "its key is not there yet");
     assert!(tls.problem().unwrap().contains("are no pair"), "{:?}", tls.problem());
     fs::write(&files.settings.key, &key).unwrap();
     tls.check();
-    assert!(!Arc::ptr_eq(&first, &tls.config.load_full()));
+    assert!(!Arc::ptr_eq(&first, &tls.current.load_full()));
     assert_eq!(tls.problem(), None);
 
     fs::remove_file(&files.settings.key).unwrap();
@@ -86,4 +86,21 @@ fn new_files_are_used_and_bad_ones_are_not() {
 fn every_reason_has_a_label_of_its_own() {
     let labels: std::collections::BTreeSet<_> = Refusal::ALL.map(Refusal::label).into();
     assert_eq!(labels.len(), Refusal::ALL.len());
+}
+
+#[test]
+fn a_certificate_that_is_over_is_served_and_said() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+    (params.not_before, params.not_after) =
+        (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2021, 1, 1));
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let files = files(&certificate, &key.serialize_pem());
+    let tls = Tls::load(files.settings.clone()).unwrap();
+    assert!(tls.problem().unwrap().contains("ended at 2021-01-01"), "{:?}", tls.problem());
+    let (certificate, key) = pair();
+    fs::write(&files.settings.cert, &certificate).unwrap();
+    fs::write(&files.settings.key, &key).unwrap();
+    tls.check();
+    assert_eq!(tls.problem(), None);
 }

@@ -55,8 +55,11 @@ async fn calls_past_the_bound_are_refused_at_once() {
     let mut change = async || watching.message().await.unwrap().unwrap().event;
     crate::eventually("a Watch in progress", async || matches!(change().await, Some(Event::Change(_)))).await;
     // An operator on this host has bounds of his own, also for look-ups.
-    let asked =
-        cache.over_the_socket().await.lookup_mac(v1::LookupMacRequest { mac: "02:00:00:00:00:01".into() }).await;
+    let asked = cache
+        .over_the_socket()
+        .await
+        .lookup_mac(v1::LookupMacRequest { mac: "02:00:00:00:00:01".into() })
+        .await;
     assert!(asked.is_ok(), "{asked:?}");
     assert!(cache.metric(r#"smd_cache_calls_refused_total{reason="overload"}"#).await > 1);
     calls.shutdown().await;
