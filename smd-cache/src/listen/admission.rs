@@ -7,9 +7,12 @@ use super::{
     refused::{Call, Refused},
 };
 use crate::caller::Caller;
+use bytes::Bytes;
 use futures::future::BoxFuture;
+use http_body::{Frame, SizeHint};
 use proto::v1::smd_cache_server::SERVICE_NAME;
 use std::{
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -60,16 +63,21 @@ impl Kind {
         }
     }
 
-    /// Calls in flight, from the first header of the request to the first of the answer. All are guesses: look-ups take
-    /// microseconds, so a thousand mean that requests do not arrive whole; people are few.
+    /// Calls in flight, from the first header of the request to the first of the answer, for [`Kind::Other`] to its end. All
+    /// are guesses: look-ups take microseconds, so a thousand mean that requests do not arrive whole; people are few.
     fn at_once(self) -> usize {
         match self {
-            Kind::LookUp => 1_024,
+            Kind::LookUp | Kind::Other => 1_024,
             Kind::List | Kind::Status => 64,
             Kind::Refresh => 128,
             Kind::Watch => crate::watch::MAX_WATCHERS,
-            Kind::Other => 256,
         }
+    }
+
+    /// Whether its answer may go on for as long as the connection lives, and nothing else bounds how many there are: health
+    /// can be watched, and reflection is a conversation. Lists and Watches have bounds of their own.
+    fn holds_its_place(self) -> bool {
+        self == Kind::Other
     }
 
     /// How long a call may take until its answer begins. A look-up's asker gives up after 200 ms (lib/inventory); Refresh
@@ -167,7 +175,7 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answered = timeout(kind.deadline(), answer).await;
-            drop(place);
+            let answered = answered.map(|answered| answered.map(|answer| held(kind, answer, place)));
             answered.unwrap_or_else(|_| {
                 refused.call(Call::TimedOut);
                 Ok(Status::deadline_exceeded(format!(
@@ -178,6 +186,39 @@ where
                 .into_http())
             })
         })
+    }
+}
+
+fn held(kind: Kind, answer: Response<Body>, place: OwnedSemaphorePermit) -> Response<Body> {
+    match kind.holds_its_place() {
+        true => answer.map(|body| Body::new(Held { body, _place: place })),
+        false => answer,
+    }
+}
+
+/// An answer with its place.
+struct Held {
+    body: Body,
+    _place: OwnedSemaphorePermit,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -242,6 +283,37 @@ mod tests {
             assert_eq!(code(&ended.unwrap()), Code::DeadlineExceeded);
         }
         assert_eq!(ask(LOOK_UP).await, Code::Ok, "served again");
+    }
+
+    /// An answer that goes on.
+    struct Endless;
+
+    impl http_body::Body for Endless {
+        type Data = Bytes;
+        type Error = Status;
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_goes_on_holds_its_place_and_a_look_ups_does_not() {
+        let goes_on = service_fn(async |_| Ok::<_, Infallible>(Response::new(Body::new(Endless))));
+        let mut well = Admission::new(Refused::default()).layer(goes_on);
+        let mut open = Vec::new();
+        for _ in 0..Kind::Other.at_once() {
+            open.push(well.call(request(HEALTH)).await.unwrap());
+        }
+        assert_eq!(code(&well.call(request(HEALTH)).await.unwrap()), Code::ResourceExhausted);
+        open.pop();
+        open.push(well.call(request(HEALTH)).await.unwrap());
+        for _ in 0..Kind::LookUp.at_once() * 2 {
+            open.push(well.call(request(LOOK_UP)).await.unwrap());
+        }
+        assert_eq!(code(open.last().unwrap()), Code::Ok);
     }
 
     #[tokio::test]
