@@ -5,6 +5,7 @@
 
 use crate::{
     Freshness,
+    doubt::{CLOCKS, Said, Standard, Worth},
     keys::{AnyAnswer, AnyKey},
     watch::{Forget, MadeOf, Position},
 };
@@ -14,7 +15,7 @@ use std::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 
@@ -33,6 +34,8 @@ pub(crate) struct Entry {
     pub(crate) answer: Option<AnyAnswer>,
     pub(crate) freshness: Freshness,
     pub(crate) made_of: MadeOf,
+    /// When it was got: a snapshot that was read later has it, or it is gone.
+    got: SystemTime,
     until: Instant,
     epoch: u64,
 }
@@ -48,17 +51,30 @@ pub(crate) enum Hit {
 
 pub(crate) struct Answers {
     entries: Cache<AnyKey, Entry>,
-    position: Mutex<Option<Position>>,
+    place: Mutex<Place>,
     /// Entries of an earlier one are old.
     epoch: AtomicU64,
     /// Counts what Watch said, see [`Answers::moment`].
     moment: AtomicU64,
 }
 
+/// Where in which server's history we are, and what others' answers are compared with.
+#[derive(Debug, Default)]
+struct Place {
+    position: Option<Position>,
+    standard: Standard,
+}
+
 impl Entry {
     pub(crate) fn new(answer: Option<AnyAnswer>, made_of: MadeOf, freshness: Freshness) -> Entry {
         let life = if answer.is_some() { FOUND_LIFE } else { UNKNOWN_LIFE };
-        Entry { answer, freshness, made_of, until: Instant::now() + life, epoch: 0 }
+        let (got, until) = (SystemTime::now(), Instant::now() + life);
+        Entry { answer, freshness, made_of, got, until, epoch: 0 }
+    }
+
+    /// A read of that time cannot have known better.
+    fn got_after(&self, read_at: Option<SystemTime>) -> bool {
+        read_at.is_none_or(|read_at| self.got + CLOCKS > read_at)
     }
 }
 
@@ -66,7 +82,7 @@ impl Answers {
     pub(crate) fn new() -> Answers {
         // The time to live here only frees memory; `until` decides, and obeys the clock of tests.
         let entries = Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(FOUND_LIFE).build();
-        Answers { entries, position: Mutex::default(), epoch: AtomicU64::new(0), moment: AtomicU64::new(0) }
+        Answers { entries, place: Mutex::default(), epoch: AtomicU64::new(0), moment: AtomicU64::new(0) }
     }
 
     pub(crate) fn hit(&self, key: &AnyKey) -> Option<Hit> {
@@ -79,8 +95,9 @@ impl Answers {
 
     /// Keeps what `instance` said, unless a change seen since may have made it untrue.
     pub(crate) fn keep(&self, key: AnyKey, instance: &str, mut entry: Entry) {
-        let position = self.lock();
-        let current = position
+        let place = self.lock();
+        let current = place
+            .position
             .as_ref()
             .is_some_and(|at| at.instance == instance && at.generation <= entry.freshness.generation);
         if current {
@@ -89,11 +106,25 @@ impl Answers {
         }
     }
 
+    /// What an answer is worth at this moment.
+    pub(crate) fn worth(&self, said: &Said<'_>) -> Worth {
+        let place = self.lock();
+        let follows = place.position.as_ref().is_some_and(|at| at.instance == said.instance);
+        place.standard.worth(said, follows)
+    }
+
+    /// Whether UNKNOWN of a read of this time is no news: this key was found later.
+    pub(crate) fn found_after(&self, key: &AnyKey, read_at: Option<SystemTime>) -> bool {
+        let entry = self.entries.get(key).filter(|entry| Instant::now() < entry.until);
+        entry.is_some_and(|entry| entry.answer.is_some() && entry.got_after(read_at))
+    }
+
     /// What Watch said. When this returns, nothing that it made untrue is answered from here.
-    pub(crate) fn follow(&self, forget: Forget, position: Option<Position>) {
-        let mut at = self.lock();
+    pub(crate) fn follow(&self, forget: Forget, position: Option<Position>, standard: Standard) {
+        let mut place = self.lock();
+        place.standard = standard;
         if position.is_some() {
-            *at = position;
+            place.position = position;
             self.moment.fetch_add(1, Ordering::AcqRel);
         }
         match forget {
@@ -101,15 +132,29 @@ impl Answers {
             Forget::AskAgain => {
                 self.epoch.fetch_add(1, Ordering::AcqRel);
             }
-            Forget::Everything => self.entries.invalidate_all(),
+            Forget::Replaced(read_at) => {
+                self.epoch.fetch_add(1, Ordering::AcqRel);
+                self.drop_where(|_, entry| !entry.got_after(read_at));
+            }
             Forget::Touched(touched) => {
-                for (key, entry) in &self.entries {
-                    if touched.touches(&key, entry.answer.as_ref(), &entry.made_of) {
-                        self.entries.invalidate(&*key);
-                    }
-                }
+                self.drop_where(|key, entry| touched.touches(key, entry.answer.as_ref(), &entry.made_of));
             }
         }
+    }
+
+    fn drop_where(&self, gone: impl Fn(&AnyKey, &Entry) -> bool) {
+        for (key, entry) in &self.entries {
+            if gone(&key, &entry) {
+                self.entries.invalidate(&*key);
+            }
+        }
+    }
+
+    /// How many are held, once the latest have found their place.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> u64 {
+        self.entries.run_pending_tasks();
+        self.entries.entry_count()
     }
 
     /// Another number after each change: whoever asks now must not be given the answer of a call from before it.
@@ -117,8 +162,8 @@ impl Answers {
         self.moment.load(Ordering::Acquire)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Position>> {
-        self.position.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn lock(&self) -> std::sync::MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::{
     Freshness,
     cache::{Answers, Entry},
+    doubt::{self, Said, Worth},
     keys::{AnyAnswer, AnyKey},
     metrics::Metrics,
     parse,
@@ -42,7 +43,7 @@ const TIMEOUTS_THAT_COUNT: u32 = 3;
 #[derive(Debug, Clone)]
 pub(crate) enum Called {
     Found(AnyAnswer, Freshness),
-    Unknown,
+    Unknown(Freshness),
     Unavailable,
 }
 
@@ -195,7 +196,12 @@ impl Calls {
     fn understand(&self, key: &AnyKey, reply: v1::LookupReply) -> Called {
         let outcome = reply.outcome();
         let origin = reply.freshness.clone().unwrap_or_default();
-        let freshness = parse::freshness(&origin);
+        let mut freshness = parse::freshness(&origin);
+        match self.worth(key, &reply, &origin, freshness) {
+            Worth::Good => {}
+            Worth::Stale => freshness.stale = true,
+            Worth::None => return Called::Unavailable,
+        }
         let (answer, made_of) = match outcome {
             Outcome::Found => match key.answer(reply) {
                 Some((answer, made_of)) => (Some(answer), made_of),
@@ -204,11 +210,34 @@ impl Calls {
                     return Called::Unavailable;
                 }
             },
+            Outcome::Unknown if self.answers.found_after(key, freshness.read_at) => {
+                return Called::Unavailable;
+            }
             Outcome::Unknown => (None, MadeOf::default()),
             Outcome::Unavailable | Outcome::Unspecified => return Called::Unavailable,
         };
         self.answers.keep(key.clone(), &origin.instance, Entry::new(answer.clone(), made_of, freshness));
-        answer.map_or(Called::Unknown, |answer| Called::Found(answer, freshness))
+        match answer {
+            Some(answer) => Called::Found(answer, freshness),
+            None => Called::Unknown(freshness),
+        }
+    }
+
+    fn worth(
+        &self,
+        key: &AnyKey,
+        reply: &v1::LookupReply,
+        origin: &v1::Freshness,
+        freshness: Freshness,
+    ) -> Worth {
+        let mac = if let AnyKey::Mac(mac) = key { Some(mac.to_string()) } else { None };
+        self.answers.worth(&Said {
+            outcome: reply.outcome(),
+            instance: &origin.instance,
+            whole_read_at: freshness.whole_read_at,
+            of_mac: mac.is_some(),
+            written_at: mac.and_then(|mac| doubt::written_at(reply, &mac)),
+        })
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<AnyKey, Flight>> {

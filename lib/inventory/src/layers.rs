@@ -1,9 +1,10 @@
 //! The three layers as one: replica, cache, call. What Watch says goes to all of them, here and in this order.
 
 use crate::{
-    Bearers, Health, Lookup, Name, Replica,
+    Bearers, Freshness, Health, Lookup, Name, Replica,
     cache::{Answers, Hit},
     calls::{Called, Calls},
+    doubt::Standard,
     keys::Key,
     metrics::{Layer, Loss, Metrics},
     watch::{Effect, Link},
@@ -27,12 +28,20 @@ pub(crate) struct Layers {
     link: ArcSwap<Link>,
     /// Why the last connection was lost; empty while there is one.
     trouble: Mutex<String>,
+    /// The endpoint that is asked, as the configuration writes it.
+    endpoint: ArcSwap<String>,
+    /// Nothing older is served.
+    max_stale: Option<Duration>,
     changed: watch::Sender<u64>,
 }
 
 impl Layers {
-    pub(crate) fn new(replica: Replica, metrics: Metrics, tasks: TaskTracker) -> Layers {
-        let metrics = Arc::new(metrics);
+    pub(crate) fn new(
+        replica: Replica,
+        max_stale: Option<Duration>,
+        metrics: Arc<Metrics>,
+        tasks: TaskTracker,
+    ) -> Layers {
         let answers = Arc::new(Answers::new());
         Layers {
             calls: Arc::new(Calls::new(answers.clone(), metrics.clone(), tasks)),
@@ -40,6 +49,8 @@ impl Layers {
             metrics,
             link: ArcSwap::default(),
             trouble: Mutex::new("smd-cache was not reached yet".into()),
+            endpoint: ArcSwap::default(),
+            max_stale,
             changed: watch::Sender::new(replica.freshness().generation),
             replica: ArcSwap::from_pointee(replica),
         }
@@ -48,7 +59,7 @@ impl Layers {
     /// Of an inventory that is never anything else.
     pub(crate) fn fix(&self) {
         let server_stale = self.replica.load().freshness().stale;
-        self.link.store(Arc::new(Link { connected: true, following: true, server_stale }));
+        self.link.store(Arc::new(Link { connected: true, synced: true, following: true, server_stale }));
         self.trouble().clear();
     }
 
@@ -70,15 +81,39 @@ impl Layers {
             return answer;
         }
         let answer = match called {
-            Called::Found(answer, freshness) => K::pick(&answer).map(|found| Lookup::Found(found, freshness)),
-            Called::Unknown => Some(Lookup::Unknown),
-            Called::Unavailable => None,
+            Called::Found(answer, freshness) if !self.is_too_old(&freshness) => {
+                K::pick(&answer).map(|found| Lookup::Found(found, freshness))
+            }
+            Called::Unknown(freshness) if !self.is_too_old(&freshness) && self.may_deny(&key) => {
+                Some(Lookup::Unknown)
+            }
+            Called::Found(..) | Called::Unknown(_) | Called::Unavailable => None,
         };
         if let Some(answer) = answer {
             self.metrics.answered(Layer::Call, is_stale(&answer));
             return answer;
         }
         self.outdated(&key).unwrap_or_else(|| self.unavailable())
+    }
+
+    /// What is held but too old to be served is not denied by a server that knows less.
+    fn may_deny<K: Key>(&self, key: &K) -> bool {
+        self.link.load().synced || key.held(&self.replica.load()).is_none()
+    }
+
+    /// Nothing that old is served (`inventory.max_stale`). What was read at the last whole read counts: removals are not
+    /// noticed by any other.
+    fn is_too_old(&self, freshness: &Freshness) -> bool {
+        let Some(max_stale) = self.max_stale else { return false };
+        let age = freshness.whole_read_at.map(|read_at| read_at.elapsed().unwrap_or_default());
+        age.is_none_or(|age| age > max_stale)
+    }
+
+    /// The whole snapshot is held and too old to be served.
+    pub(crate) fn is_expired(&self) -> bool {
+        let freshness = self.replica.load().freshness();
+        let age = freshness.whole_read_at.map(|read_at| read_at.elapsed().unwrap_or_default());
+        self.max_stale.is_some_and(|max_stale| age.is_some_and(|age| age > max_stale))
     }
 
     /// The last word of an inventory that calls nobody.
@@ -94,7 +129,6 @@ impl Layers {
         self.counted(K::CLOSED, |replica| key.held(replica))
     }
 
-    /// Also where a limit on age would be looked at.
     fn counted<T>(&self, closed: bool, held: impl FnOnce(&Replica) -> Option<Arc<T>>) -> Option<Lookup<T>> {
         let replica = self.replica.load();
         let freshness = replica.freshness();
@@ -103,15 +137,26 @@ impl Layers {
             None if closed && replica.is_complete() => Lookup::Unknown,
             None => return None,
         };
+        if self.is_too_old(&freshness) {
+            return None;
+        }
         self.metrics.answered(Layer::Replica, freshness.stale);
         Some(answer)
     }
 
     fn in_cache<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
-        let Hit::Current(entry) = self.answers.hit(&key.any())? else { return None };
         let link = self.link.load();
+        let entry = match self.answers.hit(&key.any())? {
+            Hit::Current(entry) => entry,
+            // A server that may know less is not asked for what is known.
+            Hit::Old(entry) if link.connected && !link.synced => entry,
+            Hit::Old(_) => return None,
+        };
+        if self.is_too_old(&entry.freshness) {
+            return None;
+        }
         let mut freshness = entry.freshness;
-        freshness.stale = !link.connected || link.server_stale;
+        freshness.stale = !link.synced || link.server_stale;
         let answer = match entry.answer {
             Some(answer) => Lookup::Found(K::pick(&answer)?, freshness),
             None => Lookup::Unknown,
@@ -124,6 +169,9 @@ impl Layers {
     fn outdated<K: Key>(&self, key: &K) -> Option<Lookup<K::Answer>> {
         let (Hit::Old(entry) | Hit::Current(entry)) = self.answers.hit(&key.any())?;
         let mut freshness = entry.freshness;
+        if self.is_too_old(&freshness) {
+            return None;
+        }
         freshness.stale = true;
         self.metrics.answered(Layer::Cache, true);
         Some(Lookup::Found(K::pick(&entry.answer?)?, freshness))
@@ -131,13 +179,16 @@ impl Layers {
 
     fn unavailable<T>(&self) -> Lookup<T> {
         self.metrics.unavailable.inc();
+        if self.is_expired() {
+            self.metrics.too_old.inc();
+        }
         Lookup::Unavailable
     }
 
     /// Carries out what an event means. First the cache forgets, then the replica is swapped: a key that moves from one
     /// to the other is asked for once too often, but never answered with what it was.
-    pub(crate) fn take(&self, effect: Effect, link: Link) {
-        self.answers.follow(effect.forget, effect.position);
+    pub(crate) fn take(&self, effect: Effect, link: Link, standard: Standard) {
+        self.answers.follow(effect.forget, effect.position, standard);
         self.metrics.connected.set(link.connected.into());
         if link.following && !self.link.load().following {
             self.trouble().clear();
@@ -192,6 +243,11 @@ impl Layers {
         *trouble = text;
     }
 
+    /// Which endpoint is asked from now on.
+    pub(crate) fn set_endpoint(&self, endpoint: String) {
+        self.endpoint.store(Arc::new(endpoint));
+    }
+
     pub(crate) fn snapshot(&self) -> Arc<Replica> {
         self.replica.load_full()
     }
@@ -206,6 +262,8 @@ impl Layers {
         let freshness = replica.freshness();
         let stale = freshness.stale || !link.following || link.server_stale;
         Health {
+            endpoint: self.endpoint.load().to_string(),
+            expired: self.is_expired(),
             complete: replica.is_complete(),
             connected: link.connected,
             stale,
@@ -215,11 +273,28 @@ impl Layers {
     }
 
     fn reason(&self, link: &Link, replica: &Replica) -> String {
+        let why = self.why_stale(link, replica);
+        match self.max_stale.filter(|_| self.is_expired()) {
+            None => why,
+            Some(limit) => {
+                let age = age(replica.freshness().whole_read_at);
+                let limit = limit.as_secs();
+                format!(
+                    "what is held is older than inventory.max_stale ({limit} s) and is not served: SMD was read whole {age}; {why}"
+                )
+            }
+        }
+    }
+
+    fn why_stale(&self, link: &Link, replica: &Replica) -> String {
         let whole_read_at = replica.freshness().whole_read_at;
         let trouble = self.trouble();
         match link {
             Link { connected: false, .. } if trouble.is_empty() => "smd-cache is out of reach".into(),
             Link { connected: false, .. } => trouble.clone(),
+            Link { synced: false, server_stale: true, .. } if replica.is_complete() => {
+                "smd-cache cannot see SMD and knows nothing newer than what is held".into()
+            }
             Link { following: false, .. } if whole_read_at.is_none() => {
                 "smd-cache has not read SMD yet".into()
             }

@@ -5,20 +5,28 @@
 mod cache;
 mod calls;
 mod connection;
+mod dial;
+mod doubt;
+mod endpoints;
 mod explain;
 mod few;
+mod file;
 #[cfg(test)]
 mod fixtures;
+mod keeper;
 mod keys;
 mod layers;
+mod messages;
 mod metrics;
 mod names;
+mod others;
 mod parse;
 mod replica;
 mod shards;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 mod types;
 mod watch;
 
@@ -31,6 +39,8 @@ pub use types::{Address, Component, DhcpOption, Interface, Machine, Policy, Term
 pub use values::{Mac, Name, Xname};
 
 use connection::Watcher;
+use endpoints::Endpoints;
+use file::ReplicaFile;
 use layers::Layers;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
@@ -90,7 +100,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Starts the Watch and returns at once. `who` is told to smd-cache; metrics go to `registry` under `inventory_`.
+    /// Starts reading the replica file and then the Watch, and returns at once. `who` is told to smd-cache; metrics go to `registry` under `inventory_`.
     pub fn start(
         config: &config::Inventory,
         who: Who,
@@ -98,10 +108,24 @@ impl Inventory {
         shutdown: CancellationToken,
     ) -> Inventory {
         let tasks = TaskTracker::new();
-        let layers = Arc::new(Layers::new(Replica::default(), Metrics::register(registry), tasks.clone()));
-        let session = Session::new(Replica::default(), config.replica);
-        let endpoints = config.endpoints.clone();
-        tasks.spawn(Watcher { endpoints, who, session, layers: layers.clone(), shutdown }.run());
+        let metrics = Arc::new(Metrics::register(registry));
+        let layers = Layers::new(Replica::default(), config.max_stale, metrics.clone(), tasks.clone());
+        let layers = Arc::new(layers);
+        let file = config.replica_file.as_deref().filter(|_| config.replica);
+        let file = file.map(|path| ReplicaFile::new(path, who.name));
+        let watcher = Watcher {
+            endpoints: Endpoints::new(config.endpoints.clone()),
+            tls: config.tls.clone(),
+            who,
+            session: Session::new(Replica::default(), config.replica),
+            layers: layers.clone(),
+            metrics,
+            shutdown,
+        };
+        match file {
+            Some(file) => tasks.spawn(watcher.run_with_file(file, config.max_stale)),
+            None => tasks.spawn(watcher.run()),
+        };
         Inventory { layers, fixed: false, tasks }
     }
 
@@ -109,7 +133,7 @@ impl Inventory {
     /// answers. What is not held is Unknown if the replica is complete and, for MACs, not stale; else Unavailable.
     pub fn fixed(replica: Replica) -> Inventory {
         let tasks = TaskTracker::new();
-        let layers = Arc::new(Layers::new(replica, Metrics::default(), tasks.clone()));
+        let layers = Arc::new(Layers::new(replica, None, Arc::default(), tasks.clone()));
         layers.fix();
         Inventory { layers, fixed: true, tasks }
     }
@@ -147,7 +171,12 @@ impl Inventory {
         self.layers.health()
     }
 
-    /// Returns when everything that was started has ended, after `shutdown`.
+    /// What is held is older than `inventory.max_stale`: nothing of it is served, and `snapshot` should not be read.
+    pub fn is_expired(&self) -> bool {
+        self.layers.is_expired()
+    }
+
+    /// Returns when everything that was started has ended, after `shutdown`: the replica file is written then.
     pub async fn stopped(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -176,6 +205,10 @@ pub struct Health {
     pub stale: bool,
     /// The generation held.
     pub generation: u64,
+    /// What is held is older than `inventory.max_stale` and is not served.
+    pub expired: bool,
+    /// The smd-cache that is asked, as the configuration writes it.
+    pub endpoint: String,
     /// Why not connected, or since when stale: a sentence, empty when all is well.
     pub reason: String,
 }

@@ -398,7 +398,8 @@ fn names_as_text_are_answered_like_keys_and_every_answer_is_counted() {
     let mut registry = Registry::default();
     let layers = Layers::new(
         replica_of(5, vec![node("172.16.0.1")], vec![component(ID, &[NAME])]),
-        Metrics::register(&mut registry),
+        None,
+        Arc::new(Metrics::register(&mut registry)),
         TaskTracker::new(),
     );
     assert_eq!(layers.peek_name(NAME).map(kind), Some("found"));

@@ -8,19 +8,31 @@
 //! ```
 //! What is held is answered from in every phase and is stale in all but Following. Without a replica only domain, zones and
 //! freshness are held, and the cache follows the changes.
+//!
+//! Waiting is where a client would go back in time: the server may know less than what is held. So it is told when what is
+//! held was read, also where that cannot be continued, and nothing it sends before Synced is believed.
 
 mod touched;
 
 pub(crate) use touched::{MadeOf, Touched};
 
-use crate::{Replica, metrics::Loss, replica::Patch};
+use crate::{
+    Replica,
+    doubt::{Held, Standard},
+    metrics::Loss,
+    parse,
+    replica::Patch,
+};
 use proto::v1::{self, watch_event::Event};
+use std::time::SystemTime;
 
 /// How the state is doing, beside the replica.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Link {
     /// Greeted, and heard from since.
     pub(crate) connected: bool,
+    /// It has read SMD later than what is held was read.
+    pub(crate) synced: bool,
     /// What is held is continued by this connection.
     pub(crate) following: bool,
     /// smd-cache says that it is stale itself.
@@ -41,8 +53,8 @@ pub(crate) enum Forget {
     Nothing,
     /// Every entry is to be asked for again, and served stale if nobody answers.
     AskAgain,
-    /// The replica has it all now.
-    Everything,
+    /// The replica has all that was known when it was read: what was got before is dropped, the rest to be asked again.
+    Replaced(Option<SystemTime>),
     /// What a change speaks of.
     Touched(Touched),
 }
@@ -69,6 +81,8 @@ pub(crate) struct Session {
     /// What can be continued.
     held: Option<v1::Freshness>,
     server_stale: bool,
+    /// Another server was greeted since what is held was followed last: the cache may have its answers.
+    strayed: bool,
     phase: Phase,
 }
 
@@ -85,7 +99,7 @@ impl Session {
     /// Holding `replica`, which may be the empty one or one read from disk.
     pub(crate) fn new(replica: Replica, wants_snapshot: bool) -> Session {
         let held = replica.is_complete().then(|| replica.origin().clone());
-        Session { wants_snapshot, replica, held, server_stale: false, phase: Phase::Away }
+        Session { wants_snapshot, replica, held, server_stale: false, strayed: false, phase: Phase::Away }
     }
 
     /// What to send smd-cache, apart from who asks.
@@ -93,9 +107,24 @@ impl Session {
         v1::WatchRequest { freshness: self.held.clone(), snapshot: self.wants_snapshot, ..Default::default() }
     }
 
+    /// Where and when the whole snapshot that is held was read.
+    pub(crate) fn standard(&self) -> Standard {
+        let held = self.replica.is_complete().then(|| Held {
+            instance: self.replica.origin().instance.clone(),
+            read_at: self.replica.freshness().read_at,
+        });
+        Standard { synced: self.link().synced, held }
+    }
+
+    /// There should be a whole snapshot to answer from, and there is none.
+    pub(crate) fn is_empty_handed(&self) -> bool {
+        self.wants_snapshot && !self.replica.is_complete()
+    }
+
     pub(crate) fn link(&self) -> Link {
         Link {
             connected: !matches!(self.phase, Phase::Away),
+            synced: matches!(self.phase, Phase::Receiving(_) | Phase::Following),
             following: matches!(self.phase, Phase::Following),
             server_stale: self.server_stale,
         }
@@ -128,6 +157,7 @@ impl Session {
             self.replica.set_freshness(freshness.clone());
         }
         let (synced, resumed) = (hello.synced, hello.resumed);
+        self.strayed |= self.held.as_ref().is_some_and(|held| held.instance != freshness.instance);
         self.phase = Phase::Waiting(hello);
         let effect = match synced {
             true => self.start(freshness, resumed),
@@ -165,7 +195,8 @@ impl Session {
             let position = at(&freshness);
             self.phase = Phase::Receiving(Box::new(next));
             if !self.replica.is_complete() {
-                self.replica.set_freshness(freshness);
+                self.replica.set_freshness(freshness.clone());
+                self.answered_from(freshness);
             }
             return Effect { forget: Forget::AskAgain, position: Some(position), ..self.publish(false) };
         }
@@ -180,20 +211,35 @@ impl Session {
     }
 
     fn resume(&mut self, freshness: v1::Freshness, hello: v1::Hello) -> Effect {
-        let Some(held) = self.held.clone() else { return self.ask_anew(Loss::Gap) };
+        let Some(held) = self.held.clone().filter(|held| held.generation > 0) else {
+            return self.ask_anew(Loss::Gap);
+        };
+        let same = at(&held) == at(&freshness);
+        let equal = same || held.digest == freshness.digest;
+        if !equal && held.instance != freshness.instance {
+            return self.ask_anew(Loss::Gap);
+        }
+        let forget = if same || !equal { self.since_it_strayed() } else { Forget::AskAgain };
         self.replica.set_domain(&hello.domain);
-        if held.digest == freshness.digest || at(&held) == at(&freshness) {
-            // Equal content, perhaps another instance's: its generations count from now on.
-            self.replica.set_zones(hello.zones);
-            self.replica.set_freshness(freshness.clone());
-            let same = at(&held) == at(&freshness);
-            let forget = if same { Forget::Nothing } else { Forget::AskAgain };
-            return self.hold(freshness, forget, !same);
+        if !equal {
+            // The changes that are missing follow.
+            return self.hold(held, forget, false);
         }
-        if held.instance == freshness.instance {
-            return self.hold(held, Forget::Nothing, false);
-        }
-        self.ask_anew(Loss::Gap)
+        // Equal content, perhaps another instance's: its generations count from now on.
+        self.replica.set_zones(hello.zones);
+        self.replica.set_freshness(freshness.clone());
+        self.hold(freshness, forget, !same)
+    }
+
+    /// Back where it was: answers that another server gave meanwhile are to be asked for again.
+    fn since_it_strayed(&self) -> Forget {
+        if self.strayed { Forget::AskAgain } else { Forget::Nothing }
+    }
+
+    /// Without a whole snapshot there is nothing to continue. But calls are answered from this on, and no server that knows
+    /// less may send its snapshot afterwards.
+    fn answered_from(&mut self, freshness: v1::Freshness) {
+        self.held = Some(v1::Freshness { generation: 0, digest: String::new(), ..freshness });
     }
 
     fn put(&mut self, put: v1::Put) -> Effect {
@@ -221,7 +267,8 @@ impl Session {
         self.replica.set_zones(complete.zones);
         self.replica.set_freshness(freshness.clone());
         self.replica.set_complete();
-        self.hold(freshness, Forget::Everything, true)
+        let read_at = parse::freshness(&freshness).whole_read_at;
+        self.hold(freshness, Forget::Replaced(read_at), true)
     }
 
     fn change(&mut self, change: v1::Change) -> Effect {
@@ -254,6 +301,8 @@ impl Session {
         if matches!(self.phase, Phase::Following) && self.held.as_ref().map(at) == Some(at(&freshness)) {
             self.replica.set_freshness(freshness.clone());
             self.held = Some(freshness);
+        } else if matches!(self.phase, Phase::Receiving(_)) && !self.replica.is_complete() {
+            self.answered_from(freshness);
         }
         self.publish(false)
     }
@@ -261,6 +310,7 @@ impl Session {
     fn hold(&mut self, freshness: v1::Freshness, forget: Forget, wake: bool) -> Effect {
         let position = Some(at(&freshness));
         self.held = Some(freshness);
+        self.strayed = false;
         Effect { forget, position, ..self.publish(wake) }
     }
 

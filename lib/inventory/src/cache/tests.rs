@@ -6,9 +6,13 @@ fn at(instance: &str, generation: u64) -> Option<Position> {
     Some(Position { instance: instance.into(), generation })
 }
 
+fn follow(answers: &Answers, forget: Forget, position: Option<Position>) {
+    answers.follow(forget, position, Standard { synced: true, held: None });
+}
+
 fn following() -> Answers {
     let answers = Answers::new();
-    answers.follow(Forget::AskAgain, at("a", 5));
+    follow(&answers, Forget::AskAgain, at("a", 5));
     answers
 }
 
@@ -125,7 +129,7 @@ fn a_change_drops_what_it_speaks_of_and_nothing_else() {
         for text in [MAC, "172.16.0.1", name, ID] {
             keep(&answers, text, 5);
         }
-        answers.follow(Forget::Touched(Touched::by(&change)), at("a", 6));
+        follow(&answers, Forget::Touched(Touched::by(&change)), at("a", 6));
         for text in [MAC, "172.16.0.1", name, ID] {
             let expected = if gone.contains(&text) { "nothing" } else { "found" };
             assert_eq!(held(&answers, text), expected, "{case}: {text}");
@@ -145,7 +149,7 @@ fn a_change_drops_the_denial_of_what_it_brings() {
         put_interfaces: vec![interface(brought[0], brought[5], &[(brought[1], &[brought[2]])])],
         ..Default::default()
     };
-    answers.follow(Forget::Touched(Touched::by(&change)), at("a", 6));
+    follow(&answers, Forget::Touched(Touched::by(&change)), at("a", 6));
     for text in brought {
         assert_eq!(held(&answers, text), "nothing", "{text}");
     }
@@ -160,7 +164,7 @@ fn after_a_greeting_that_does_not_resume_everything_is_to_be_asked_again() {
     let answers = following();
     keep(&answers, MAC, 5);
     deny(&answers, "172.16.0.9");
-    answers.follow(Forget::AskAgain, at("b", 1));
+    follow(&answers, Forget::AskAgain, at("b", 1));
     assert_eq!((held(&answers, MAC), held(&answers, "172.16.0.9")), ("old", "nothing"));
 }
 
@@ -168,6 +172,20 @@ fn after_a_greeting_that_does_not_resume_everything_is_to_be_asked_again() {
 fn what_a_whole_snapshot_holds_is_not_held_twice() {
     let answers = following();
     keep(&answers, MAC, 5);
-    answers.follow(Forget::Everything, at("a", 6));
+    let later = SystemTime::now() + 2 * CLOCKS;
+    follow(&answers, Forget::Replaced(Some(later)), at("a", 6));
     assert_eq!(held(&answers, MAC), "nothing");
+}
+
+#[test]
+fn what_was_got_after_a_snapshot_was_read_is_not_denied_by_it() {
+    let answers = following();
+    keep(&answers, MAC, 5);
+    let earlier = SystemTime::now() - CLOCKS;
+    follow(&answers, Forget::Replaced(Some(earlier)), at("b", 1));
+    assert_eq!(held(&answers, MAC), "old", "to be asked again");
+    assert!(answers.found_after(&key(MAC), Some(earlier)), "UNKNOWN of then is no news");
+    assert!(answers.found_after(&key(MAC), None), "nor of who does not know when");
+    assert!(!answers.found_after(&key(MAC), Some(earlier + 3 * CLOCKS)), "of now it is");
+    assert!(!answers.found_after(&key("172.16.0.9"), Some(earlier)));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Inventory, Replica, fixtures::*, layers::Layers, metrics::Metrics};
+use crate::{Inventory, Replica, fixtures::*, layers::Layers};
 use proto::v1::watch_event::Event;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
@@ -7,14 +7,16 @@ use tokio_util::task::TaskTracker;
 
 fn watcher() -> (Watcher, Arc<Layers>) {
     let held = replica_of(5, vec![], vec![]);
-    let layers = Arc::new(Layers::new(held.clone(), Metrics::default(), TaskTracker::new()));
+    let layers = Arc::new(Layers::new(held.clone(), None, Arc::default(), TaskTracker::new()));
     let who = Who { name: "test", version: "1", admin_port: 0 };
     let session = Session::new(held, true);
     let watcher = Watcher {
-        endpoints: vec![],
+        endpoints: Endpoints::new(vec![]),
+        tls: None,
         who,
         session,
         layers: layers.clone(),
+        metrics: Arc::default(),
         shutdown: CancellationToken::new(),
     };
     (watcher, layers)
@@ -50,7 +52,7 @@ async fn six_seconds_of_silence_are_the_end() {
         }
         sender.closed().await;
     });
-    let (loss, text) = watcher.follow(ReceiverStream::new(events)).await;
+    let End { loss, text, .. } = watcher.follow(ReceiverStream::new(events)).await;
     assert_eq!((loss, begun.elapsed().as_secs()), (Loss::Silent, 10 + 6), "{text}");
     assert!(layers.health().connected, "until it is given up");
     let effect = watcher.session.lost();
@@ -65,14 +67,16 @@ async fn six_seconds_of_silence_are_the_end() {
 async fn every_end_has_its_reason() {
     let gap = Event::Change(v1::Change { freshness: Some(fresh("a", 9)), ..Default::default() });
     let cut = Err(Status::resource_exhausted("too slow"));
+    let ends = Err(Status::unavailable("smd-cache ends"));
     let later_release = Ok(v1::WatchEvent { event: None });
     for (case, script, expected) in [
         ("ends", vec![event(hello())], Loss::Ended),
-        ("is cut off", vec![event(hello()), cut], Loss::Ended),
+        ("is ended with a word", vec![event(hello()), ends], Loss::Ended),
+        ("is cut off", vec![event(hello()), cut], Loss::Slow),
         ("misses a change", vec![event(hello()), later_release, event(gap)], Loss::Gap),
     ] {
         let (mut watcher, _) = watcher();
-        let (loss, text) = watcher.follow(tokio_stream::iter(script)).await;
+        let End { loss, text, .. } = watcher.follow(tokio_stream::iter(script)).await;
         assert_eq!(loss, expected, "{case}: {text}");
         assert!(!text.is_empty());
     }
@@ -92,7 +96,7 @@ async fn look_ups_that_are_not_answered_in_time_end_a_watch_that_beats() {
         sender.closed().await;
     });
     let begun = Instant::now();
-    let (loss, _) = watcher.follow(ReceiverStream::new(events)).await;
+    let End { loss, .. } = watcher.follow(ReceiverStream::new(events)).await;
     assert_eq!((loss, begun.elapsed().as_secs()), (Loss::Calls, 2));
 }
 
@@ -101,18 +105,4 @@ fn a_fixed_inventory_is_well() {
     let health = Inventory::fixed(replica_of(5, vec![], vec![])).health();
     assert!(health.complete && health.connected && !health.stale && health.reason.is_empty(), "{health:?}");
     assert!(!Inventory::fixed(Replica::default()).health().complete);
-}
-
-#[test]
-fn a_smd_cache_that_is_not_there_yet_is_looked_for_soon_and_then_less_and_less_often() {
-    let waits: Vec<_> =
-        std::iter::successors(Some(FIRST_WAIT), |wait| Some(next_wait(*wait))).take(8).collect();
-    assert_eq!(
-        waits.iter().map(Duration::as_millis).collect::<Vec<_>>(),
-        [50, 100, 200, 400, 800, 1600, 2000, 2000]
-    );
-    for wait in waits {
-        let jittered = jittered(wait);
-        assert!(jittered >= wait / 2 && jittered <= wait, "{wait:?}: {jittered:?}");
-    }
 }

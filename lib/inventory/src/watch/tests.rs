@@ -167,7 +167,7 @@ fn a_first_start_receives_the_whole_and_then_each_change() {
          Put 2                                      → partial a/5 [] stale
          Heartbeat a/5                              → partial a/5 [] stale
          Put 1                                      → partial a/5 [] stale
-         Complete a/5                               → complete a/5 [01 02 03] fresh, cache: Everything, wakes
+         Complete a/5                               → complete a/5 [01 02 03] fresh, cache: Replaced, wakes
          Change a/6 +1 -1                           → complete a/6 [02 03 04] fresh, cache: Touched, wakes
          Heartbeat a/6                              → complete a/6 [02 03 04] stale
          Heartbeat a/6                              → complete a/6 [02 03 04] fresh
