@@ -69,22 +69,6 @@ pub struct Config {
     pub not_served: Vec<(Mistake, Vec<Program>)>,
 }
 
-impl Config {
-    /// Keys that were tuned although their feature comes with a later release, as far as they concern `program`. Unlike
-    /// those of [`Config::not_served`] they change how well it serves, not what; it starts and says so.
-    pub fn without_effect(&self, program: Program) -> Vec<&'static str> {
-        let usual = Config::default();
-        let (file, usual_file) = (&self.inventory.replica_file, &usual.inventory.replica_file);
-        let tuned = match program {
-            Program::Dhcpd | Program::Dnsd => {
-                vec![("inventory.replica_file", file.is_some() && file != usual_file)]
-            }
-            Program::SmdCache | Program::Tftpd => Vec::new(),
-        };
-        tuned.into_iter().filter(|(_, is_tuned)| *is_tuned).map(|(key, _)| key).collect()
-    }
-}
-
 /// Reads and checks the whole file.
 pub fn parse(text: &str) -> Result<Config, Mistakes> {
     let book = Book::default();

@@ -18,10 +18,7 @@ pub use smd_cache::{ServerTls, Smd, SmdCache};
 pub use tftpd::Tftpd;
 pub use zones::{Missing, Zone};
 
-use crate::{Config, Program, reader::Section, rules, scalars};
-
-/// The daemons that ask smd-cache.
-const DAEMONS: [Program; 3] = [Program::Dhcpd, Program::Dnsd, Program::Tftpd];
+use crate::{Config, reader::Section, rules, scalars};
 
 /// The whole file.
 pub(crate) fn read(root: &Section) -> Config {

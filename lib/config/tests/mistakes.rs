@@ -413,19 +413,11 @@ coresmd.yaml:13:55: dhcpd.v4.unknown.pools[0].end: the pool ends at 10.0.0.1, be
 #[test]
 fn keys_of_later_features_are_written_down_with_their_programs() {
     use Program::{Dhcpd, Dnsd, Tftpd};
-    let daemons = vec![Dhcpd, Dnsd, Tftpd];
     for (text, key, programs) in [
         ("zones: [{name: a, missing: forward}]", "1:19: zones[0].missing: not served yet", vec![Dnsd]),
         ("boot: {autoexec: true}", "1:8: boot.autoexec: not served yet", vec![Tftpd]),
         ("boot: {nbp: 'tftp://a/b'}", "1:8: boot.nbp: not served yet", vec![Dhcpd]),
         ("boot: {script_url6: 'http://[fd00::1]/'}", "1:8: boot.script_url6: not served yet", vec![Dhcpd]),
-        ("inventory: {tls: {}}", "1:13: inventory.tls: not served yet", daemons.clone()),
-        ("inventory: {max_stale: 1h}", "1:13: inventory.max_stale: not served yet", daemons.clone()),
-        (
-            "inventory: {endpoints: ['http://a', 'http://b']}",
-            "1:13: inventory.endpoints: not served yet",
-            daemons,
-        ),
         ("dhcpd: {v4: {authoritative: true}}", "1:14: dhcpd.v4.authoritative: not served yet", vec![Dhcpd]),
         ("dhcpd: {v6: {server_id: LL 02:00:00:00:00:01}}", "1:9: dhcpd.v6: not served yet", vec![Dhcpd]),
         ("dnsd: {forward: [1.1.1.1]}", "1:8: dnsd.forward: not served yet", vec![Dnsd]),
@@ -456,18 +448,6 @@ zones: [{name: a, missing: nxdomain}]
     assert_eq!(config.not_served, []);
     assert_eq!(config.inventory.replica_file, None);
     assert!(config.smd_cache.poll_changes.is_zero());
-}
-
-#[test]
-fn keys_that_are_tuned_before_their_time_are_named() {
-    use Program::{Dhcpd, Dnsd, SmdCache, Tftpd};
-    let config = parse("inventory: {replica_file: /tmp/r}").unwrap();
-    assert_eq!(config.without_effect(Dhcpd), ["inventory.replica_file"]);
-    assert_eq!(config.without_effect(Dnsd), ["inventory.replica_file"]);
-    for program in [SmdCache, Dhcpd, Dnsd, Tftpd] {
-        assert_eq!(Config::default().without_effect(program), [""; 0]);
-    }
-    assert_eq!(parse("inventory: {replica_file: off}").unwrap().without_effect(Dnsd), [""; 0]);
 }
 
 #[test]

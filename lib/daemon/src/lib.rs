@@ -135,9 +135,6 @@ where
         return refuse(&not_served);
     }
     log::start(args.log_format);
-    for key in config.without_effect(program) {
-        tracing::warn!(key, "this key has no effect yet");
-    }
     match run(program, args.config, config, serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

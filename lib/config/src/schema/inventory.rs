@@ -1,24 +1,23 @@
 //! `inventory`: how the daemons reach smd-cache.
 
-use super::DAEMONS;
 use crate::{
     reader::{Field, Section, shorten},
     scalars, url,
 };
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// How the daemons reach smd-cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inventory {
-    /// `http://HOST:PORT` or `unix:/path`; several: failover (later).
+    /// `http://HOST:PORT` or `unix:/path`; several: one is asked, the others are for when it fails.
     pub endpoints: Vec<Endpoint>,
-    /// TLS towards smd-cache (later).
+    /// TLS towards smd-cache over TCP.
     pub tls: Option<ClientTls>,
     /// Keep a replica (default) or only a cache.
     pub replica: bool,
-    /// Where it is kept on disk (later); `{program}` stands for the daemon's name.
+    /// Where it is kept on disk; `{program}` stands for the daemon's name.
     pub replica_file: Option<PathBuf>,
-    /// Serve nothing older (later).
+    /// Serve nothing that was read longer ago.
     pub max_stale: Option<Duration>,
 }
 
@@ -42,6 +41,9 @@ pub struct ClientTls {
     pub client_key: Option<PathBuf>,
 }
 
+/// Ages that make sense as a limit. What is read at the moment is a second old; ten years are no limit.
+const AGES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 366 * 86_400);
+
 /// Where smd-cache serves gRPC unless told otherwise.
 pub(super) const PORT: u16 = 27780;
 
@@ -53,17 +55,12 @@ pub(super) fn read(section: &Section) -> Inventory {
         replica_file: section
             .get("replica_file", replica_file)
             .unwrap_or_else(|| Some("/var/lib/coresmd/replica-{program}".into())),
-        max_stale: section.get("max_stale", scalars::duration),
+        max_stale: section.get("max_stale", scalars::duration_in(AGES)),
     };
     let given = section.field("endpoints").and_then(Field::items).unwrap_or_default();
     if section.field("endpoints").is_some() && given.is_empty() {
         section.mistake("endpoints", "at least one endpoint is needed");
     }
-    if given.len() > 1 {
-        section.later("endpoints", &DAEMONS);
-    }
-    section.later("tls", &DAEMONS);
-    section.later("max_stale", &DAEMONS);
     inventory
 }
 
