@@ -58,10 +58,13 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let mut server = Server::new(&file, inventory.clone(), metrics)?;
     server.bind()?;
     let replica = file.inventory.replica;
-    running.readiness.add("inventory", move || inventory_state(&inventory.health(), replica));
+    let asked = inventory.clone();
+    running.readiness.add("inventory", move || inventory_state(&asked.health(), replica));
     running.readiness.add("sockets", server.readiness());
     running.admin(admin, server.pages()).await?;
-    server.run(running).await
+    let ended = server.run(running).await;
+    inventory.stopped().await;
+    ended
 }
 
 /// Sockets, their loops, and what they share.
@@ -248,7 +251,7 @@ impl Standing {
 
 /// What `/ready` says of the inventory. Without a replica there is nothing to be complete.
 fn inventory_state(health: &Health, replica: bool) -> State {
-    let usable = health.complete || (!replica && health.connected);
+    let usable = (health.complete && !health.expired) || (!replica && health.connected);
     match (usable, health.connected && !health.stale) {
         (false, _) if health.reason.is_empty() => State::Missing("no snapshot of the inventory yet".into()),
         (false, _) => State::Missing(health.reason.clone()),

@@ -66,6 +66,7 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let follower = tokio::spawn(follower);
     let ended = run(service, sockets, &running).await;
     follower.abort();
+    inventory.stopped().await;
     ended
 }
 

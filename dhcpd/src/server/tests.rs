@@ -164,7 +164,7 @@ async fn mute() -> (Inventory, tokio::net::TcpListener) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let endpoints = vec![config::Endpoint::Tcp(format!("http://{address}"))];
-    let config = config::Inventory { endpoints, ..file("127.0.0.1:0").inventory };
+    let config = config::Inventory { endpoints, replica_file: None, ..file("127.0.0.1:0").inventory };
     let who = Who { name: "dhcpd", version: "test", admin_port: 0 };
     (Inventory::start(&config, who, &mut Registry::default(), Default::default()), listener)
 }
@@ -302,12 +302,16 @@ fn ready_says_how_the_inventory_is() {
         connected,
         stale,
         generation: 1,
+        expired: false,
+        endpoint: "http://127.0.0.1:27780".into(),
         reason: reason.into(),
     };
+    let expired = Health { expired: true, ..health(true, false, true, "too old") };
     for (health, replica, wanted) in [
         (health(true, true, false, ""), true, State::Ready),
         (health(true, false, false, "gone"), true, State::Degraded("gone".into())),
         (health(true, true, true, "old"), true, State::Degraded("old".into())),
+        (expired, true, State::Missing("too old".into())),
         (health(false, false, false, "gone"), true, State::Missing("gone".into())),
         (health(false, true, false, ""), true, State::Missing("no snapshot of the inventory yet".into())),
         (health(false, true, false, ""), false, State::Ready),

@@ -105,7 +105,8 @@ impl Service {
             Key::Address(address) => Held::Holders(self.inventory.peek(address)?),
             Key::Prefix(range) => {
                 let replica = self.inventory.snapshot();
-                Held::Below(replica.is_complete().then(|| replica.has_address_in(range.clone())))
+                let served = replica.is_complete() && !self.inventory.is_expired();
+                Held::Below(served.then(|| replica.has_address_in(range.clone())))
             }
         })
     }
@@ -127,11 +128,11 @@ impl Service {
     }
 
     pub(super) fn readiness(&self) -> State {
-        let Health { complete, connected, stale, reason, .. } = self.inventory.health();
+        let Health { complete, connected, stale, expired, reason, .. } = self.inventory.health();
         match (self.zones.load().loaded, connected && !stale) {
             (false, _) if reason.is_empty() => State::Missing("no snapshot yet".into()),
             (false, _) => State::Missing(format!("no snapshot yet: {reason}")),
-            (true, false) if !complete && !connected => State::Missing(reason),
+            (true, false) if expired || (!complete && !connected) => State::Missing(reason),
             (true, false) => State::Degraded(reason),
             (true, true) => State::Ready,
         }

@@ -44,9 +44,17 @@ use file::ReplicaFile;
 use layers::Layers;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use watch::Session;
+
+/// What the end may take: 100k interfaces are written in a second or two, and a disk that hangs must not keep a daemon from
+/// ending.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// What is known about a key. The last two never look alike: DHCP policy or silence, NXDOMAIN or SERVFAIL.
 #[derive(Debug, Clone)]
@@ -176,10 +184,13 @@ impl Inventory {
         self.layers.is_expired()
     }
 
-    /// Returns when everything that was started has ended, after `shutdown`: the replica file is written then.
+    /// Returns when everything that was started has ended, after `shutdown`: the replica file is written
+    /// then. Bounded.
     pub async fn stopped(&self) {
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(LAST_WRITE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("the replica file was not written in time");
+        }
     }
 }
 
