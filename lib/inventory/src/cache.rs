@@ -20,7 +20,7 @@ use std::{
 use tokio::time::Instant;
 
 /// Answers held. An interface takes about a kilobyte: some 8 MB at the worst, a fifth of what a daemon may take. A guess.
-const MAX_ENTRIES: u64 = 8_192;
+pub(crate) const MAX_ENTRIES: u64 = 8_192;
 
 /// A found answer is asked for again after this, should its change have escaped us (DESIGN: at most 60 s).
 const FOUND_LIFE: Duration = Duration::from_secs(60);

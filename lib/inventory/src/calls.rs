@@ -240,6 +240,11 @@ impl Calls {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn under_way(&self) -> usize {
+        self.flights().len()
+    }
+
     fn flights(&self) -> MutexGuard<'_, HashMap<AnyKey, Flight>> {
         self.flights.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

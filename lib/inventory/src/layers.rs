@@ -252,6 +252,11 @@ impl Layers {
         self.replica.load_full()
     }
 
+    #[cfg(test)]
+    pub(crate) fn answers_held(&self) -> u64 {
+        self.answers.count()
+    }
+
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }

@@ -240,6 +240,11 @@ impl Metrics {
         self.writes.get_or_create(&OutcomeLabel { outcome: write.label() }).inc();
     }
 
+    #[cfg(test)]
+    pub(crate) fn writes(&self, write: Write) -> u64 {
+        self.writes.get_or_create(&OutcomeLabel { outcome: write.label() }).get()
+    }
+
     pub(crate) fn read_at(&self, read_at: Option<SystemTime>) {
         self.read_at.set(read_at);
     }

@@ -50,20 +50,10 @@ pub(crate) struct Others {
 
 impl Others {
     /// Ends with the place of one that sees SMD, when the one that is asked is to be left for it.
-    pub(crate) async fn look_out(&self, mut standing: watch::Receiver<Standing>) -> usize {
-        if self.endpoints.is_empty() {
-            return std::future::pending().await;
-        }
-        loop {
-            if standing.wait_for(|standing| standing.stale_since.is_some()).await.is_err() {
-                return std::future::pending().await;
-            }
-            let seeing = self.seeing().await;
-            let may_be_left = standing.borrow().may_be_left(Instant::now());
-            if let Some(place) = seeing.filter(|_| may_be_left) {
-                return place;
-            }
-            sleep(ASK_EVERY).await;
+    pub(crate) async fn look_out(&self, standing: watch::Receiver<Standing>) -> usize {
+        match self.endpoints.is_empty() {
+            true => std::future::pending().await,
+            false => look_out(standing, || self.seeing()).await,
         }
     }
 
@@ -79,6 +69,23 @@ impl Others {
         let Ok(mut client) = dial(endpoint, self.tls.as_ref()).await else { return false };
         let status = client.get_status(Request::new(v1::GetStatusRequest {})).await;
         status.is_ok_and(|status| sees(status.get_ref()))
+    }
+}
+
+async fn look_out<F: Future<Output = Option<usize>>>(
+    mut standing: watch::Receiver<Standing>,
+    seeing: impl Fn() -> F,
+) -> usize {
+    loop {
+        if standing.wait_for(|standing| standing.stale_since.is_some()).await.is_err() {
+            return std::future::pending().await;
+        }
+        let seeing = seeing().await;
+        let may_be_left = standing.borrow().may_be_left(Instant::now());
+        if let Some(place) = seeing.filter(|_| may_be_left) {
+            return place;
+        }
+        sleep(ASK_EVERY).await;
     }
 }
 
@@ -113,5 +120,41 @@ mod tests {
         assert!(!sees(&status(None)));
         assert!(!sees(&status(Some(v1::Freshness { stale: true, ..fresh("b", 1) }))));
         assert!(!sees(&status(Some(v1::Freshness { whole_read_at: None, ..fresh("b", 1) }))));
+    }
+
+    /// Says when it leaves, and for which; the script says who sees at each second.
+    async fn leaves(
+        stale: impl Fn(u64) -> bool,
+        sees: impl Fn(u64) -> Option<usize>,
+    ) -> Option<(u64, usize)> {
+        let begun = Instant::now();
+        let (standing, watched) = watch::channel(Standing::default());
+        let heard = async {
+            loop {
+                let now = Instant::now();
+                standing.send_modify(|held| *held = held.after(stale((now - begun).as_secs()), false, now));
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let look_out = look_out(watched, || std::future::ready(sees(begun.elapsed().as_secs())));
+        tokio::select! {
+            place = look_out => Some((begun.elapsed().as_secs(), place)),
+            () = heard => None,
+            () = sleep(Duration::from_secs(3_600)) => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_blind_one_is_left_for_a_seeing_one_and_for_no_other() {
+        assert_eq!(leaves(|_| true, |_| Some(1)).await, Some((10, 1)), "ten seconds beside one that sees");
+        assert_eq!(leaves(|_| true, |at| (at >= 63).then_some(2)).await, Some((65, 2)), "asked every five");
+        assert_eq!(leaves(|_| true, |_| None).await, None, "two blind ones: one stays");
+        assert_eq!(leaves(|_| false, |_| Some(1)).await, None, "two that see: one stays");
+        assert_eq!(leaves(|at| at % 10 < 9, |_| Some(1)).await, None, "a hiccup is no reason");
+        assert_eq!(
+            leaves(|_| true, |at| (at % 5 != 0).then_some(1)).await,
+            None,
+            "nor is one that sees at times"
+        );
     }
 }

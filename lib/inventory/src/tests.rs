@@ -1,5 +1,11 @@
 //! The whole inventory against a scripted smd-cache on real sockets.
 
+mod disk;
+mod flood;
+mod model;
+mod releases;
+mod replicas;
+mod secure;
 mod server;
 
 use crate::{fixtures::*, *};
@@ -15,13 +21,14 @@ const ID: &str = "x1000c0s0b0n0";
 const NAME: &str = "nid0001.cluster.local";
 
 fn start(endpoint: Endpoint, replica: bool) -> (Inventory, CancellationToken) {
-    let config = config::Inventory {
-        endpoints: vec![endpoint],
-        replica,
-        replica_file: None,
-        max_stale: None,
-        tls: None,
-    };
+    start_with(config::Inventory { replica, ..configured(vec![endpoint]) })
+}
+
+fn configured(endpoints: Vec<Endpoint>) -> config::Inventory {
+    config::Inventory { endpoints, replica: true, replica_file: None, max_stale: None, tls: None }
+}
+
+fn start_with(config: config::Inventory) -> (Inventory, CancellationToken) {
     let who = Who { name: "dhcpd", version: "0.1.0", admin_port: 27782 };
     let shutdown = CancellationToken::new();
     (Inventory::start(&config, who, &mut Registry::default(), shutdown.clone()), shutdown)

@@ -17,7 +17,10 @@ use tokio::{
     time::timeout,
 };
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
-use tonic::{Request, Response, Status, async_trait, transport::Server as Tonic};
+use tonic::{
+    Request, Response, Status, async_trait,
+    transport::{Certificate, Identity, Server as Tonic, ServerTlsConfig},
+};
 
 /// A test that waits for something waits at most this long: it is about to fail.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +39,8 @@ pub(super) enum Says {
 struct Script {
     says: Arc<Mutex<HashMap<String, Says>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    /// What GetStatus says; nothing: nothing ever.
+    status: Arc<Mutex<Option<v1::Freshness>>>,
 }
 
 pub(super) struct Server {
@@ -74,6 +79,26 @@ impl Server {
         Server { address, script, watches, runtime: Some(runtime) }
     }
 
+    /// Over TLS; `client_ca` signs whom it lets in.
+    pub(super) fn start_with_tls(identity: Identity, client_ca: Option<Certificate>) -> Server {
+        let (runtime, script, service, watches) = parts();
+        let mut tls = ServerTlsConfig::new().identity(identity);
+        if let Some(client_ca) = client_ca {
+            tls = tls.client_ca_root(client_ca);
+        }
+        let address = std::thread::scope(|scope| {
+            let serve = async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let address = listener.local_addr().unwrap();
+                let server = Tonic::builder().tls_config(tls).unwrap().add_service(service);
+                tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+                address
+            };
+            scope.spawn(|| runtime.block_on(serve)).join().unwrap()
+        });
+        Server { address, script, watches, runtime: Some(runtime) }
+    }
+
     pub(super) fn start_on_socket(path: &Path) -> Server {
         let (runtime, script, service, watches) = parts();
         std::thread::scope(|scope| {
@@ -88,6 +113,16 @@ impl Server {
 
     pub(super) fn says(&self, key: &str, says: Says) {
         self.script.says.lock().unwrap().insert(key.into(), says);
+    }
+
+    /// What the clients of others are told by GetStatus.
+    pub(super) fn has_status(&self, freshness: v1::Freshness) {
+        *self.script.status.lock().unwrap() = Some(freshness);
+    }
+
+    /// Whether a Watch arrives within this time.
+    pub(super) async fn is_watched_within(&mut self, time: Duration) -> Option<Watching> {
+        timeout(time, self.watches.recv()).await.ok().flatten()
     }
 
     pub(super) fn asked(&self, key: &str) -> usize {
@@ -118,6 +153,11 @@ impl Drop for Server {
 }
 
 impl Watching {
+    /// An event of a later release: a field this one does not know.
+    pub(super) async fn send_unknown(&self) {
+        self.events.send(Ok(v1::WatchEvent { event: None })).await.expect("the client reads");
+    }
+
     pub(super) async fn send(&self, event: Event) {
         self.events.send(Ok(v1::WatchEvent { event: Some(event) })).await.expect("the client reads");
     }
@@ -215,7 +255,14 @@ impl SmdCache for Service {
         Err(Status::unimplemented("not needed here"))
     }
     async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Result<Response<v1::Status>, Status> {
-        Err(Status::unimplemented("not needed here"))
+        self.script.asked.lock().unwrap().push("status".into());
+        let freshness = self.script.status.lock().unwrap().clone();
+        match freshness {
+            Some(freshness) => {
+                Ok(Response::new(v1::Status { freshness: Some(freshness), ..Default::default() }))
+            }
+            None => std::future::pending().await,
+        }
     }
     async fn refresh(&self, _: Request<v1::RefreshRequest>) -> Result<Response<v1::RefreshReply>, Status> {
         Err(Status::unimplemented("not needed here"))
