@@ -4,7 +4,7 @@
 //! and one that is kept is dropped by the change that touches it. Readers take no lock.
 
 use crate::{
-    Freshness,
+    Freshness, clock,
     doubt::{CLOCKS, Said, Standard, Worth},
     keys::{AnyAnswer, AnyKey},
     watch::{Forget, MadeOf, Position},
@@ -68,7 +68,7 @@ struct Place {
 impl Entry {
     pub(crate) fn new(answer: Option<AnyAnswer>, made_of: MadeOf, freshness: Freshness) -> Entry {
         let life = if answer.is_some() { FOUND_LIFE } else { UNKNOWN_LIFE };
-        let (got, until) = (SystemTime::now(), Instant::now() + life);
+        let (got, until) = (clock::now(), Instant::now() + life);
         Entry { answer, freshness, made_of, got, until, epoch: 0 }
     }
 

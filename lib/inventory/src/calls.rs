@@ -6,6 +6,7 @@
 use crate::{
     Freshness,
     cache::{Answers, Entry},
+    clock,
     doubt::{self, Said, Worth},
     keys::{AnyAnswer, AnyKey},
     metrics::Metrics,
@@ -17,7 +18,7 @@ use proto::v1::{self, Outcome, smd_cache_client::SmdCacheClient};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     sync::{Notify, Semaphore, watch},
@@ -53,6 +54,15 @@ struct Flight {
     outcome: watch::Receiver<Option<Called>>,
 }
 
+/// What was got last: no server may follow that has read SMD before. A read may have seen what happened after it began, so
+/// this is when it came here.
+#[derive(Debug)]
+struct Newest {
+    got: SystemTime,
+    /// Whose it is; `None`: several servers'.
+    instance: Option<String>,
+}
+
 /// Calls in a row that were not answered.
 #[derive(Debug, Default)]
 struct Silence {
@@ -83,6 +93,8 @@ pub(crate) struct Calls {
     flights: Mutex<HashMap<AnyKey, Flight>>,
     places: Arc<Semaphore>,
     silence: Mutex<Silence>,
+    /// When and from whom the newest was got, by a call or by Watch.
+    newest: Mutex<Option<Newest>>,
     /// Notified when calls in a row ran into their deadline.
     pub(crate) too_many_timeouts: Notify,
     tasks: TaskTracker,
@@ -97,6 +109,7 @@ impl Calls {
             flights: Mutex::default(),
             places: Arc::new(Semaphore::new(MAX_CALLS)),
             silence: Mutex::default(),
+            newest: Mutex::default(),
             too_many_timeouts: Notify::new(),
             tasks,
         }
@@ -111,6 +124,40 @@ impl Calls {
     /// The connection to call by; `None`: there is none.
     pub(crate) fn client(&self) -> Option<Arc<Client>> {
         self.client.load_full()
+    }
+
+    /// What the next server is to be told instead of what is held: its snapshot takes the place of everything that was got.
+    /// Where several gave it, not even the one that what is held came from may go on before it has read SMD again.
+    pub(crate) fn told(&self, held: Option<v1::Freshness>) -> Option<v1::Freshness> {
+        let mut held = held?;
+        if let Some(newest) = &*self.newest() {
+            held.read_at = parse::freshness(&held).read_at.max(Some(newest.got)).map(Into::into);
+            if newest.instance.as_ref() != Some(&held.instance) {
+                held.instance.clear();
+            }
+        }
+        Some(held)
+    }
+
+    /// When the newest was got.
+    pub(crate) fn got_at(&self) -> Option<SystemTime> {
+        self.newest().as_ref().map(|newest| newest.got)
+    }
+
+    /// Something was got from this instance, beside what was got before.
+    pub(crate) fn got(&self, instance: &str, at: SystemTime) {
+        let mut newest = self.newest();
+        let same = newest.as_ref().is_none_or(|before| before.instance.as_deref() == Some(instance));
+        *newest = Some(Newest { got: at, instance: same.then(|| instance.to_owned()) });
+    }
+
+    /// What is held is from this instance now, and newer than everything that was got before.
+    pub(crate) fn caught_up(&self, instance: &str) {
+        *self.newest() = Some(Newest { got: clock::now(), instance: Some(instance.to_owned()) });
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Option<Newest>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks smd-cache, or waits for the answer to somebody who just did.
@@ -193,7 +240,7 @@ impl Calls {
     }
 
     /// Found and Unknown are kept; the lack of an answer never is.
-    fn understand(&self, key: &AnyKey, reply: v1::LookupReply) -> Called {
+    pub(crate) fn understand(&self, key: &AnyKey, reply: v1::LookupReply) -> Called {
         let outcome = reply.outcome();
         let origin = reply.freshness.clone().unwrap_or_default();
         let mut freshness = parse::freshness(&origin);
@@ -216,6 +263,7 @@ impl Calls {
             Outcome::Unknown => (None, MadeOf::default()),
             Outcome::Unavailable | Outcome::Unspecified => return Called::Unavailable,
         };
+        self.got(&origin.instance, clock::now());
         self.answers.keep(key.clone(), &origin.instance, Entry::new(answer.clone(), made_of, freshness));
         match answer {
             Some(answer) => Called::Found(answer, freshness),

@@ -3,6 +3,7 @@
 
 use crate::{
     Layers, Who,
+    calls::Client,
     dial::{describe, dial},
     endpoints::{End, Endpoints, Named, jittered},
     file::ReplicaFile,
@@ -53,8 +54,9 @@ impl Watcher {
     /// The same with a replica that is kept on disk, and read before anybody is asked.
     pub(crate) async fn run_with_file(mut self, file: ReplicaFile, max_stale: Option<Duration>) {
         let loaded = keeper::load(&file, &self.metrics).await;
-        let written = loaded.as_ref().map(|replica| replica.origin().clone());
-        if let Some(replica) = loaded {
+        let written = loaded.as_ref().map(|(replica, _)| replica.origin().clone());
+        if let Some((replica, written_at)) = loaded {
+            self.layers.calls.got(&replica.origin().instance, written_at);
             self.session = Session::new(replica, true);
             let effect = self.session.lost();
             self.carry_out(Effect { wake: true, ..effect });
@@ -90,7 +92,7 @@ impl Watcher {
     async fn watch(&mut self, endpoint: &Endpoint) -> End {
         let end = match self.start(endpoint).await {
             Err(text) => End { loss: Loss::Refused, text, followed: Duration::ZERO, to: None },
-            Ok(events) => self.follow(events).await,
+            Ok((client, events)) => self.follow(Some(client), events).await,
         };
         self.layers.calls.set_client(None);
         let effect = self.session.lost();
@@ -99,7 +101,7 @@ impl Watcher {
     }
 
     /// Up to the greeting, in time.
-    async fn start(&self, endpoint: &Endpoint) -> Result<Events, String> {
+    async fn start(&self, endpoint: &Endpoint) -> Result<(Client, Events), String> {
         if !self.endpoints.is_first_round() {
             return self.greet(endpoint).await;
         }
@@ -107,15 +109,16 @@ impl Watcher {
         timeout(FIRST_ROUND_LIMIT, self.greet(endpoint)).await.map_err(late)?
     }
 
-    async fn greet(&self, endpoint: &Endpoint) -> Result<Events, String> {
+    async fn greet(&self, endpoint: &Endpoint) -> Result<(Client, Events), String> {
         let mut client = dial(endpoint, self.tls.as_ref()).await?;
+        let asked = self.session.request();
         let request = v1::WatchRequest {
+            freshness: self.layers.calls.told(asked.freshness),
             client_name: self.who.name.into(),
             client_version: self.who.version.into(),
             admin_port: self.who.admin_port.into(),
-            ..self.session.request()
+            ..asked
         };
-        self.layers.calls.set_client(Some(client.clone()));
         let reply = timeout(SILENCE_LIMIT, client.watch(Request::new(request)))
             .await
             .map_err(|_| format!("no answer to Watch within {} s", SILENCE_LIMIT.as_secs()))?;
@@ -123,10 +126,11 @@ impl Watcher {
         let greeting = timeout(SILENCE_LIMIT, events.next())
             .await
             .map_err(|_| format!("no greeting within {} s", SILENCE_LIMIT.as_secs()))?;
-        Ok(Box::pin(stream::iter(greeting).chain(events)))
+        Ok((client, Box::pin(stream::iter(greeting).chain(events))))
     }
 
-    async fn follow(&mut self, events: impl Stream<Item = Event>) -> End {
+    /// `client`: whom to call once it has greeted. Not before: an answer counts by what is known of who gives it.
+    async fn follow(&mut self, mut client: Option<Client>, events: impl Stream<Item = Event>) -> End {
         let layers = self.layers.clone();
         let mut events = std::pin::pin!(events);
         // What an earlier connection was guilty of does not count.
@@ -164,6 +168,9 @@ impl Watcher {
             if let Some(loss) = self.carry_out(effect) {
                 let gap = "what it sent does not continue what is held; the whole snapshot is asked for";
                 return end(loss, gap, None);
+            }
+            if let Some(client) = client.take() {
+                layers.calls.set_client(Some(client));
             }
             let link = self.session.link();
             following = link.following.then(|| following.unwrap_or_else(Instant::now));

@@ -6,9 +6,9 @@
 //!
 //! | a server that is not synced says | used |
 //! |---|---|
-//! | anything, and its last whole read began after what is held was read | yes |
-//! | FOUND for a MAC whose record SMD wrote after what is held was read | yes: it is new |
-//! | FOUND for another MAC | no: what is held was read later and does not have it; Unavailable |
+//! | anything, and its last whole read began after what is held was got | yes |
+//! | FOUND for a MAC whose record SMD wrote after what is held was got | yes: it is new |
+//! | FOUND for another MAC | no: what is held may be newer and does not have it; Unavailable |
 //! | UNKNOWN for a MAC | yes: what is held says so, too |
 //! | anything about names, addresses, ids | no: what is held answers for these |
 //!
@@ -30,11 +30,12 @@ pub(crate) struct Standard {
     pub(crate) held: Option<Held>,
 }
 
-/// Where and when the snapshot that is held was read.
+/// Where the snapshot that is held came from, and when.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) instance: String,
-    pub(crate) read_at: Option<SystemTime>,
+    /// When it was read, or its last change was got, whichever is later.
+    pub(crate) as_of: Option<SystemTime>,
 }
 
 /// What to do with an answer.
@@ -61,6 +62,14 @@ pub(crate) struct Said<'a> {
 }
 
 impl Standard {
+    /// Something was got at that time.
+    pub(crate) fn since(mut self, got: Option<SystemTime>) -> Standard {
+        if let Some(held) = &mut self.held {
+            held.as_of = held.as_of.max(got);
+        }
+        self
+    }
+
     /// `follows`: it is of the instance that is being followed now.
     pub(crate) fn worth(&self, said: &Said<'_>, follows: bool) -> Worth {
         if self.synced && follows {
@@ -71,9 +80,9 @@ impl Standard {
         if held.instance == said.instance {
             return Worth::Good;
         }
-        let Some(read_at) = held.read_at else { return Worth::Stale };
-        let later = said.whole_read_at.is_some_and(|whole| whole > read_at + CLOCKS);
-        let is_new = said.written_at.is_some_and(|written| written > read_at);
+        let Some(as_of) = held.as_of else { return Worth::Stale };
+        let later = said.whole_read_at.is_some_and(|whole| whole > as_of + CLOCKS);
+        let is_new = said.written_at.is_some_and(|written| written > as_of + CLOCKS);
         let denied_twice = said.of_mac && said.outcome == Outcome::Unknown;
         match later || is_new || denied_twice {
             true => Worth::Stale,
@@ -99,7 +108,7 @@ mod tests {
     #[test]
     fn what_a_server_that_is_not_synced_says_counts_where_it_cannot_be_older() {
         use Outcome::{Found, Unknown};
-        let held = |instance: &str| Some(Held { instance: instance.into(), read_at: at(100) });
+        let held = |instance: &str| Some(Held { instance: instance.into(), as_of: at(100) });
         let said = |outcome, whole, of_mac, written| Said {
             outcome,
             instance: "b",
@@ -117,6 +126,7 @@ mod tests {
             ("within the clocks' second", false, held("a"), said(Found, 101, true, old), Worth::None),
             ("a removed machine", false, held("a"), said(Found, old, true, old), Worth::None),
             ("a new machine", false, held("a"), said(Found, old, true, new), Worth::Stale),
+            ("new, within the clocks' second", false, held("a"), said(Found, old, true, 101), Worth::None),
             ("an unknown machine", false, held("a"), said(Unknown, old, true, 0), Worth::Stale),
             ("an unknown name", false, held("a"), said(Unknown, old, false, 0), Worth::None),
             ("a known name", false, held("a"), said(Found, old, false, 0), Worth::None),
@@ -128,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_was_on_its_way_while_the_client_moved_is_no_better_than_one_of_a_stranger() {
-        let held = Some(Held { instance: "a".into(), read_at: at(100) });
+        let held = Some(Held { instance: "a".into(), as_of: at(100) });
         let said = Said {
             outcome: Outcome::Found,
             instance: "b",

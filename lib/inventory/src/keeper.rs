@@ -28,8 +28,8 @@ const RETRY: Duration = Duration::from_secs(60);
 /// With `max_stale`, what did not change is written anew when this part of it has passed: the file says when SMD was read.
 const PART_OF_MAX_STALE: u32 = 10;
 
-/// Reads the file off the reactor. What is wrong with it is logged, never an error.
-pub(crate) async fn load(file: &ReplicaFile, metrics: &Metrics) -> Option<Replica> {
+/// Reads the file off the reactor, and when it was written. What is wrong with it is logged, never an error.
+pub(crate) async fn load(file: &ReplicaFile, metrics: &Metrics) -> Option<(Replica, SystemTime)> {
     let (begun, of) = (Instant::now(), file.clone());
     let loaded = spawn_blocking(move || file::load(&of)).await.ok()?;
     let path = file.path().display();
@@ -38,7 +38,7 @@ pub(crate) async fn load(file: &ReplicaFile, metrics: &Metrics) -> Option<Replic
             metrics.file_whole_at(Some(written_at));
             let (interfaces, took) = (replica.interface_count(), begun.elapsed().as_millis());
             tracing::info!(%path, interfaces, milliseconds = took, "the replica file is loaded; it is served, marked stale");
-            return Some(*replica);
+            return Some((*replica, written_at));
         }
         Loaded::Nothing => tracing::debug!(%path, "there is no replica file yet"),
         Loaded::Bad(why, Some(aside)) => {

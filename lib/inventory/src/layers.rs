@@ -4,6 +4,7 @@ use crate::{
     Bearers, Freshness, Health, Lookup, Name, Replica,
     cache::{Answers, Hit},
     calls::{Called, Calls},
+    clock,
     doubt::Standard,
     keys::Key,
     metrics::{Layer, Loss, Metrics},
@@ -76,6 +77,11 @@ impl Layers {
     /// Calls smd-cache for what `peek` did not answer.
     pub(crate) async fn lookup<K: Key>(&self, key: K) -> Lookup<K::Answer> {
         let called = timeout(LOOKUP_DEADLINE, self.calls.ask(key.any())).await.unwrap_or(Called::Unavailable);
+        self.conclude(key, called)
+    }
+
+    /// What is answered after a call.
+    pub(crate) fn conclude<K: Key>(&self, key: K, called: Called) -> Lookup<K::Answer> {
         // What came by Watch meanwhile is at least as new.
         if let Some(answer) = self.in_replica(&key) {
             return answer;
@@ -105,15 +111,13 @@ impl Layers {
     /// noticed by any other.
     fn is_too_old(&self, freshness: &Freshness) -> bool {
         let Some(max_stale) = self.max_stale else { return false };
-        let age = freshness.whole_read_at.map(|read_at| read_at.elapsed().unwrap_or_default());
-        age.is_none_or(|age| age > max_stale)
+        freshness.whole_read_at.is_none_or(|read_at| age(read_at) > max_stale)
     }
 
     /// The whole snapshot is held and too old to be served.
     pub(crate) fn is_expired(&self) -> bool {
-        let freshness = self.replica.load().freshness();
-        let age = freshness.whole_read_at.map(|read_at| read_at.elapsed().unwrap_or_default());
-        self.max_stale.is_some_and(|max_stale| age.is_some_and(|age| age > max_stale))
+        let replica = self.replica.load();
+        replica.is_complete() && self.is_too_old(&replica.freshness())
     }
 
     /// The last word of an inventory that calls nobody.
@@ -188,7 +192,12 @@ impl Layers {
     /// Carries out what an event means. First the cache forgets, then the replica is swapped: a key that moves from one
     /// to the other is asked for once too often, but never answered with what it was.
     pub(crate) fn take(&self, effect: Effect, link: Link, standard: Standard) {
-        self.answers.follow(effect.forget, effect.position, standard);
+        match &effect.position {
+            Some(at) if effect.caught_up => self.calls.caught_up(&at.instance),
+            Some(at) if effect.wake => self.calls.got(&at.instance, clock::now()),
+            _ => {}
+        }
+        self.answers.follow(effect.forget, effect.position, standard.since(self.calls.got_at()));
         self.metrics.connected.set(link.connected.into());
         if link.following && !self.link.load().following {
             self.trouble().clear();
@@ -282,10 +291,10 @@ impl Layers {
         match self.max_stale.filter(|_| self.is_expired()) {
             None => why,
             Some(limit) => {
-                let age = age(replica.freshness().whole_read_at);
+                let ago = ago(replica.freshness().whole_read_at);
                 let limit = limit.as_secs();
                 format!(
-                    "what is held is older than inventory.max_stale ({limit} s) and is not served: SMD was read whole {age}; {why}"
+                    "what is held is older than inventory.max_stale ({limit} s) and is not served: SMD was read whole {ago}; {why}"
                 )
             }
         }
@@ -310,7 +319,7 @@ impl Layers {
                 "smd-cache has not sent anything newer than what is held yet".into()
             }
             Link { server_stale: true, .. } => {
-                format!("smd-cache's last whole read of SMD was {}", age(whole_read_at))
+                format!("smd-cache's last whole read of SMD was {}", ago(whole_read_at))
             }
             _ => String::new(),
         }
@@ -325,9 +334,14 @@ fn is_stale<T>(answer: &Lookup<T>) -> bool {
     matches!(answer, Lookup::Found(_, freshness) if freshness.stale)
 }
 
-fn age(read_at: Option<SystemTime>) -> String {
+/// Zero after the clock was set back.
+fn age(read_at: SystemTime) -> Duration {
+    clock::now().duration_since(read_at).unwrap_or_default()
+}
+
+fn ago(read_at: Option<SystemTime>) -> String {
     match read_at {
-        Some(read_at) => format!("{} s ago", read_at.elapsed().unwrap_or_default().as_secs()),
+        Some(read_at) => format!("{} s ago", age(read_at).as_secs()),
         None => "never".into(),
     }
 }

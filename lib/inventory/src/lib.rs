@@ -4,6 +4,7 @@
 
 mod cache;
 mod calls;
+mod clock;
 mod connection;
 mod dial;
 mod doubt;

@@ -69,6 +69,8 @@ pub(crate) struct Effect {
     pub(crate) publish: Option<Replica>,
     /// It has new content.
     pub(crate) wake: bool,
+    /// What was got before, from whatever server, is in what is held now, or was older.
+    pub(crate) caught_up: bool,
     /// The connection is of no more use; `request` says what to ask for on the next one.
     pub(crate) restart: Option<Loss>,
 }
@@ -111,7 +113,7 @@ impl Session {
     pub(crate) fn standard(&self) -> Standard {
         let held = self.replica.is_complete().then(|| Held {
             instance: self.replica.origin().instance.clone(),
-            read_at: self.replica.freshness().read_at,
+            as_of: self.replica.freshness().read_at,
         });
         Standard { synced: self.link().synced, held }
     }
@@ -207,7 +209,7 @@ impl Session {
         self.replica.set_domain(&hello.domain);
         self.replica.set_zones(hello.zones);
         self.replica.set_freshness(held.clone());
-        self.hold(held, Forget::AskAgain, true)
+        self.catch_up(held, Forget::AskAgain, true)
     }
 
     fn resume(&mut self, freshness: v1::Freshness, hello: v1::Hello) -> Effect {
@@ -215,7 +217,7 @@ impl Session {
             return self.ask_anew(Loss::Gap);
         };
         let same = at(&held) == at(&freshness);
-        let equal = same || held.digest == freshness.digest;
+        let equal = same || (!held.digest.is_empty() && held.digest == freshness.digest);
         if !equal && held.instance != freshness.instance {
             return self.ask_anew(Loss::Gap);
         }
@@ -223,12 +225,12 @@ impl Session {
         self.replica.set_domain(&hello.domain);
         if !equal {
             // The changes that are missing follow.
-            return self.hold(held, forget, false);
+            return self.catch_up(held, forget, false);
         }
         // Equal content, perhaps another instance's: its generations count from now on.
         self.replica.set_zones(hello.zones);
         self.replica.set_freshness(freshness.clone());
-        self.hold(freshness, forget, !same)
+        self.catch_up(freshness, forget, !same)
     }
 
     /// Back where it was: answers that another server gave meanwhile are to be asked for again.
@@ -268,7 +270,7 @@ impl Session {
         self.replica.set_freshness(freshness.clone());
         self.replica.set_complete();
         let read_at = parse::freshness(&freshness).whole_read_at;
-        self.hold(freshness, Forget::Replaced(read_at), true)
+        self.catch_up(freshness, Forget::Replaced(read_at), true)
     }
 
     fn change(&mut self, change: v1::Change) -> Effect {
@@ -305,6 +307,11 @@ impl Session {
             self.answered_from(freshness);
         }
         self.publish(false)
+    }
+
+    /// A server that is synced is followed from here.
+    fn catch_up(&mut self, freshness: v1::Freshness, forget: Forget, wake: bool) -> Effect {
+        Effect { caught_up: true, ..self.hold(freshness, forget, wake) }
     }
 
     fn hold(&mut self, freshness: v1::Freshness, forget: Forget, wake: bool) -> Effect {

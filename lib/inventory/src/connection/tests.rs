@@ -52,7 +52,7 @@ async fn six_seconds_of_silence_are_the_end() {
         }
         sender.closed().await;
     });
-    let End { loss, text, .. } = watcher.follow(ReceiverStream::new(events)).await;
+    let End { loss, text, .. } = watcher.follow(None, ReceiverStream::new(events)).await;
     assert_eq!((loss, begun.elapsed().as_secs()), (Loss::Silent, 10 + 6), "{text}");
     assert!(layers.health().connected, "until it is given up");
     let effect = watcher.session.lost();
@@ -76,7 +76,7 @@ async fn every_end_has_its_reason() {
         ("misses a change", vec![event(hello()), later_release, event(gap)], Loss::Gap),
     ] {
         let (mut watcher, _) = watcher();
-        let End { loss, text, .. } = watcher.follow(tokio_stream::iter(script)).await;
+        let End { loss, text, .. } = watcher.follow(None, tokio_stream::iter(script)).await;
         assert_eq!(loss, expected, "{case}: {text}");
         assert!(!text.is_empty());
     }
@@ -96,7 +96,7 @@ async fn look_ups_that_are_not_answered_in_time_end_a_watch_that_beats() {
         sender.closed().await;
     });
     let begun = Instant::now();
-    let End { loss, .. } = watcher.follow(ReceiverStream::new(events)).await;
+    let End { loss, .. } = watcher.follow(None, ReceiverStream::new(events)).await;
     assert_eq!((loss, begun.elapsed().as_secs()), (Loss::Calls, 2));
 }
 

@@ -56,7 +56,7 @@ async fn a_daemon_restarted_while_no_smd_cache_is_there_serves_known_machines() 
 
     let mut server = Server::start_at(address);
     let watch = server.next_watch().await;
-    assert_eq!(watch.request.freshness, Some(fresh("a", 5)), "and goes on where it was");
+    assert_eq!(told(&watch), ("a", 5, "a-5"), "and goes on where it was");
     watch.send(hello(5, true)).await;
     eventually("it is well again", || !inventory.health().stale).await;
     assert_eq!(say(inventory.lookup(mac(MAC)).await), "172.16.0.1");

@@ -27,6 +27,16 @@ fn read_after(generation: u64, seconds: i64) -> v1::Freshness {
     v1::Freshness { read_at: at, whole_read_at: at, ..fresh("b", generation) }
 }
 
+/// The same, so many seconds from now.
+fn read_in(generation: u64, seconds: i64) -> v1::Freshness {
+    read_after(generation, seconds_from_now(seconds))
+}
+
+fn seconds_from_now(seconds: i64) -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    now.as_secs() as i64 + seconds - 1_700_000_000
+}
+
 fn hello_of(freshness: v1::Freshness, synced: bool) -> Event {
     Event::Hello(v1::Hello { freshness: Some(freshness), synced, ..Default::default() })
 }
@@ -80,7 +90,13 @@ async fn when_one_is_killed_the_next_takes_over_without_going_back() {
     drop(watch);
     first.kill();
     let watch = second.next_watch().await;
-    assert_eq!(watch.request.freshness, Some(fresh("a", 5)), "it is told what is held");
+    assert_eq!(told(&watch), ("a", 5, "a-5"));
+    let read_at = watch.request.freshness.as_ref().and_then(|told| told.read_at);
+    let as_of = SystemTime::try_from(read_at.unwrap()).unwrap();
+    assert!(
+        as_of > SystemTime::now() - Duration::from_secs(60),
+        "no read that began before that was got will do"
+    );
     watch.send(hello_of(read_after(2, -60), false)).await;
     is_greeted(&inventory, &tcp(&second)).await;
     assert_eq!(inventory.peek(&mac(MAC)).map(say).as_deref(), Some("172.16.0.1, stale"));
@@ -126,7 +142,8 @@ async fn a_look_up_is_never_tried_on_a_second_one() {
 async fn one_that_does_not_answer_look_ups_is_left() {
     let (first, _watch, mut second, inventory) = pair().await;
     first.says(NEW, Says::Never);
-    second.says(NEW, says(Outcome::Found, read_after(2, 10), written(NEW, "172.16.0.2", 5)));
+    let added = written(NEW, "172.16.0.2", seconds_from_now(30));
+    second.says(NEW, says(Outcome::Found, read_after(2, 10), added));
     for _ in 0..3 {
         assert_eq!(say(inventory.lookup(mac(NEW)).await), "unavailable");
     }
@@ -180,7 +197,7 @@ async fn before_a_server_is_synced_only_what_cannot_be_older_is_believed() {
     watch.send(hello_of(read_after(2, -60), false)).await;
     is_greeted(&inventory, &tcp(&second)).await;
 
-    let (old, late) = (read_after(2, -60), read_after(2, 30));
+    let (old, late) = (read_after(2, -60), read_in(2, 30));
     let key = |number: u8| format!("02:00:00:00:03:{number:02x}");
     let table = [
         (
@@ -195,7 +212,7 @@ async fn before_a_server_is_synced_only_what_cannot_be_older_is_believed() {
         ),
         (
             "added since",
-            says(Outcome::Found, old.clone(), written(&key(2), "172.16.3.2", 5)),
+            says(Outcome::Found, old.clone(), written(&key(2), "172.16.3.2", seconds_from_now(30))),
             "172.16.3.2, stale",
         ),
         (
@@ -273,7 +290,7 @@ async fn without_a_replica_an_unsynced_server_answers_and_it_is_marked_stale() {
     drop(watch);
     first.kill();
     let watch = second.next_watch().await;
-    assert_eq!(watch.request.freshness, Some(fresh("a", 5)));
+    assert_eq!(told(&watch), ("a", 5, "a-5"));
     watch.send(hello_of(read_after(2, -60), false)).await;
     is_greeted(&inventory, &tcp(&second)).await;
     second.says(MAC, says(Outcome::Found, read_after(2, -60), Some(node("172.16.0.9"))));
@@ -295,15 +312,16 @@ async fn who_was_answered_but_has_no_snapshot_yet_does_not_go_back_either() {
     let (inventory, _) = start_with(configured(vec![tcp(&first), tcp(&second)]));
     let watch = first.next_watch().await;
     watch.send(hello(5, false)).await;
-    watch.send(beat(v1::Freshness { read_at: read_after(1, 8).read_at, ..fresh("a", 5) })).await;
     eventually("it is greeted", || inventory.health().connected).await;
     first.says(MAC, found(5, node("172.16.0.1")));
     assert_eq!(say(inventory.lookup(mac(MAC)).await), "172.16.0.1");
     drop(watch);
     first.kill();
-    let told = second.next_watch().await.request.freshness.expect("it is told what was answered from");
-    assert_eq!((told.instance.as_str(), told.generation, told.digest.as_str()), ("a", 0, ""));
-    assert_eq!(told.read_at, read_after(1, 8).read_at);
+    let watch = second.next_watch().await;
+    assert_eq!(told(&watch), ("a", 0, ""), "what was answered from");
+    let read_at = watch.request.freshness.and_then(|told| told.read_at);
+    let answered_at = SystemTime::try_from(read_at.unwrap()).unwrap();
+    assert!(answered_at > SystemTime::now() - Duration::from_secs(60), "not read before that was answered");
 }
 
 #[tokio::test]

@@ -371,3 +371,34 @@ fn what_is_continued_after_the_first_read_has_the_serials_of_then() {
         assert_eq!(play.published.domain().unwrap().as_str(), "second.local", "{}", play.transcript);
     }
 }
+
+#[test]
+fn a_client_without_a_snapshot_tells_when_it_was_answered_from() {
+    let mut play = Play::new(true);
+    play.event(hello("a", 5, false, false));
+    assert_eq!(play.session.request().freshness, None, "not synced: nothing it says binds anybody");
+    play.event(synced("a", 5, false));
+    let later = Some(prost_types::Timestamp { seconds: 1_700_000_008, nanos: 0 });
+    play.event(Event::Heartbeat(v1::Heartbeat {
+        freshness: Some(v1::Freshness { read_at: later, ..fresh("a", 6) }),
+    }));
+    play.lost();
+    let told = play.session.request().freshness.unwrap();
+    assert_eq!((told.instance.as_str(), told.generation, told.digest.as_str()), ("a", 0, ""));
+    assert_eq!(told.read_at, later);
+    let resumed = play.event(hello("a", 0, true, true));
+    assert_eq!(resumed.restart, Some(Loss::Gap), "there is nothing to resume: {}", play.transcript);
+}
+
+#[test]
+fn who_strayed_to_another_server_asks_again_what_the_cache_holds() {
+    let mut play = settled();
+    play.lost();
+    play.event(hello("b", 2, false, false));
+    play.lost();
+    let back = play.event(hello("a", 7, true, true));
+    assert!(matches!(back.forget, Forget::AskAgain), "{}", play.transcript);
+    play.lost();
+    let again = play.event(hello("a", 7, true, true));
+    assert!(matches!(again.forget, Forget::Nothing), "{}", play.transcript);
+}
