@@ -21,14 +21,17 @@ use tokio_util::task::TaskTracker;
 /// Above the call's 200 ms, below the 400 ms a packet may take (DESIGN, lib/inventory).
 pub(crate) const LOOKUP_DEADLINE: Duration = Duration::from_millis(300);
 
+/// Different reasons that are said once each: some for each of a few endpoints.
+const MAX_TROUBLES: usize = 16;
+
 pub(crate) struct Layers {
     replica: ArcSwap<Replica>,
     answers: Arc<Answers>,
     pub(crate) calls: Arc<Calls>,
     metrics: Arc<Metrics>,
     link: ArcSwap<Link>,
-    /// Why the last connection was lost; empty while there is one.
-    trouble: Mutex<String>,
+    /// Why connections were lost since there was a good one, the last one last; empty while there is one.
+    trouble: Mutex<Vec<String>>,
     /// The endpoint that is asked, as the configuration writes it.
     endpoint: ArcSwap<String>,
     /// Nothing older is served.
@@ -49,7 +52,7 @@ impl Layers {
             answers,
             metrics,
             link: ArcSwap::default(),
-            trouble: Mutex::new("smd-cache was not reached yet".into()),
+            trouble: Mutex::new(vec!["smd-cache was not reached yet".into()]),
             endpoint: ArcSwap::default(),
             max_stale,
             changed: watch::Sender::new(replica.freshness().generation),
@@ -201,7 +204,7 @@ impl Layers {
         self.metrics.connected.set(link.connected.into());
         if link.following && !self.link.load().following {
             self.trouble().clear();
-            tracing::info!("smd-cache is connected and keeps the inventory fresh");
+            tracing::info!(endpoint = %self.endpoint.load(), "smd-cache is connected and keeps the inventory fresh");
         }
         self.link.store(Arc::new(link));
         if let Some(replica) = effect.publish {
@@ -239,17 +242,21 @@ impl Layers {
     pub(crate) fn lost(&self, loss: Loss, text: String) {
         self.metrics.lost(loss);
         let mut trouble = self.trouble();
-        match trouble.as_str() == text {
-            false => {
+        let known = trouble.iter().position(|said| *said == text);
+        match known.map(|place| trouble.remove(place)) {
+            None => {
                 let held = match self.replica.load().is_complete() {
                     true => "what is held goes on being served",
                     false => "nothing is held yet",
                 };
                 tracing::warn!(reason = loss.label(), "{text}; {held}");
             }
-            true => tracing::debug!(reason = loss.label(), "still: {text}"),
+            Some(_) => tracing::debug!(reason = loss.label(), "still: {text}"),
         }
-        *trouble = text;
+        if trouble.len() == MAX_TROUBLES {
+            trouble.remove(0);
+        }
+        trouble.push(text);
     }
 
     /// Which endpoint is asked from now on.
@@ -293,9 +300,10 @@ impl Layers {
             Some(limit) => {
                 let ago = ago(replica.freshness().whole_read_at);
                 let limit = limit.as_secs();
-                format!(
-                    "what is held is older than inventory.max_stale ({limit} s) and is not served: SMD was read whole {ago}; {why}"
-                )
+                let not_served =
+                    format!("what is held is older than inventory.max_stale ({limit} s) and is not served");
+                let why = if why.is_empty() { why } else { format!("; {why}") };
+                format!("{not_served}: SMD was read whole {ago}{why}")
             }
         }
     }
@@ -303,29 +311,32 @@ impl Layers {
     fn why_stale(&self, link: &Link, replica: &Replica) -> String {
         let whole_read_at = replica.freshness().whole_read_at;
         let trouble = self.trouble();
+        let server = format!("smd-cache at {}", self.endpoint.load());
         match link {
-            Link { connected: false, .. } if trouble.is_empty() => "smd-cache is out of reach".into(),
-            Link { connected: false, .. } => trouble.clone(),
+            Link { connected: false, .. } => match trouble.last() {
+                Some(text) => text.clone(),
+                None => format!("{server} is out of reach"),
+            },
             Link { synced: false, server_stale: true, .. } if replica.is_complete() => {
-                "smd-cache cannot see SMD and knows nothing newer than what is held".into()
+                format!("{server} cannot see SMD and knows nothing newer than what is held")
             }
             Link { following: false, .. } if whole_read_at.is_none() => {
-                "smd-cache has not read SMD yet".into()
+                format!("{server} has not read SMD yet")
             }
             Link { following: false, .. } if !replica.is_complete() => {
-                "smd-cache's snapshot has not arrived yet".into()
+                format!("the snapshot of {server} has not arrived yet")
             }
             Link { following: false, .. } => {
-                "smd-cache has not sent anything newer than what is held yet".into()
+                format!("{server} has not sent anything newer than what is held yet")
             }
             Link { server_stale: true, .. } => {
-                format!("smd-cache's last whole read of SMD was {}", ago(whole_read_at))
+                format!("the last whole read of SMD by {server} was {}", ago(whole_read_at))
             }
             _ => String::new(),
         }
     }
 
-    fn trouble(&self) -> MutexGuard<'_, String> {
+    fn trouble(&self) -> MutexGuard<'_, Vec<String>> {
         self.trouble.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -431,13 +431,35 @@ async fn not_ready_says_what_is_missing() {
     let hello = v1::Hello { freshness: Some(v1::Freshness::default()), ..Default::default() };
     watch.send(Event::Hello(hello)).await;
     eventually("it is greeted", || inventory.health().connected).await;
-    assert_eq!(inventory.health().reason, "smd-cache has not read SMD yet");
+    let at = format!("smd-cache at http://{}", server.address);
+    assert_eq!(inventory.health().reason, format!("{at} has not read SMD yet"));
     watch.send(Event::Synced(v1::Synced { freshness: Some(fresh("a", 5)), ..Default::default() })).await;
     eventually("the reason follows", || {
-        inventory.health().reason == "smd-cache's snapshot has not arrived yet"
+        inventory.health().reason == format!("the snapshot of {at} has not arrived yet")
     })
     .await;
     watch.send(Event::Complete(v1::Complete { freshness: Some(fresh("a", 5)), ..Default::default() })).await;
     eventually("it has arrived", || inventory.health().complete && inventory.health().reason.is_empty())
         .await;
+}
+
+#[test]
+fn every_test_that_the_page_on_replicas_names_is_there() {
+    let source = sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let page = include_str!("../../../docs/replicas.md");
+    let named: Vec<_> = page.split('`').filter_map(|code| code.rsplit_once("::")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for (module, test) in named {
+        assert!(source.contains(&format!("fn {test}(")), "{module}::{test}");
+    }
+}
+
+fn sources(folder: &std::path::Path) -> String {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| match path.is_dir() {
+            true => sources(&path),
+            false => std::fs::read_to_string(&path).unwrap(),
+        })
+        .collect()
 }

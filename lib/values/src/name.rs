@@ -53,6 +53,13 @@ impl FromStr for Name {
     }
 }
 
+/// The text itself, not a copy of it.
+impl From<Name> for Arc<str> {
+    fn from(name: Name) -> Arc<str> {
+        name.0
+    }
+}
+
 impl Borrow<str> for Name {
     fn borrow(&self) -> &str {
         &self.0

@@ -182,7 +182,10 @@ async fn a_blind_one_is_left_at_once_by_who_has_nothing() {
     assert!(first.is_watched_within(A_WHILE).await.is_none());
     assert_eq!(first.asked("status"), 1, "it is looked at");
     let health = inventory.health();
-    assert!(health.stale && health.reason.contains("last whole read"), "{health:?}");
+    assert!(
+        health.stale && health.reason.contains("the last whole read of SMD by smd-cache at http"),
+        "{health:?}"
+    );
 }
 
 #[tokio::test]
