@@ -39,7 +39,9 @@ pub(super) struct Server {
     content: BTreeMap<u8, Record>,
     /// Contents by generation, from the first on.
     history: Vec<BTreeMap<u8, Record>>,
-    /// Number and start of the last whole read.
+    /// What the snapshot file had after each read: content, start of the last whole read and of the last of any kind.
+    on_disk: Vec<(BTreeMap<u8, Record>, i64, i64)>,
+    /// Number and start of the last whole read; number 0: by an earlier life.
     whole: Option<(u64, i64)>,
     read: Option<i64>,
     /// One that has begun.
@@ -159,7 +161,7 @@ impl World {
         self.set_clock();
         let (now, smd) = (self.now, self.smd.clone());
         let server = &mut self.servers[server];
-        if server.whole.is_some() && server.sees {
+        if server.whole.is_some_and(|(number, _)| number > 0) && server.sees {
             server.begun += 1;
             server.read = Some(now + server.skew);
             let mut content = server.content.clone();
@@ -173,21 +175,24 @@ impl World {
         self.instances += 1;
         let instance = format!("restarted-{}", self.instances);
         let server = &mut self.servers[server];
-        let known = server.history.len();
-        let content = match forgets {
-            true => server.history.get(known.saturating_sub(2)).cloned().unwrap_or_default(),
-            false => server.content.clone(),
-        };
-        let (skew, sees) = (server.skew, server.sees);
+        let known = server.on_disk.len().saturating_sub(if forgets { 2 } else { 0 });
+        let (skew, sees, mut on_disk) = (server.skew, server.sees, std::mem::take(&mut server.on_disk));
+        on_disk.truncate(known);
         *server = Server { instance, skew, sees, ..Server::default() };
-        if known > 0 {
-            server.publish(content);
+        if let Some((content, whole, read)) = on_disk.last() {
+            server.whole = Some((0, *whole));
+            server.read = Some(*read);
+            server.publish(content.clone());
         }
+        server.on_disk = on_disk;
     }
 }
 
 impl Server {
     fn publish(&mut self, content: BTreeMap<u8, Record>) {
+        if let (Some((_, whole)), Some(read)) = (self.whole, self.read) {
+            self.on_disk.push((content.clone(), whole, read));
+        }
         if self.generation == 0 || content != self.content {
             self.generation += 1;
             self.content = content.clone();
@@ -202,7 +207,7 @@ impl Server {
             generation: self.generation,
             read_at: self.read.map(stamp),
             whole_read_at: whole.map(stamp),
-            stale: whole.is_none_or(|begun| now + self.skew - begun > STALE),
+            stale: self.whole.is_none_or(|(number, begun)| number == 0 || now + self.skew - begun > STALE),
             digest: if self.generation > 0 { format!("{:?}", self.content) } else { String::new() },
         }
     }
@@ -300,7 +305,8 @@ impl Server {
         let of_mac = matches!(key, AnyKey::Mac(_));
         let pulled = world.smd.get(&number).filter(|_| of_mac && self.sees);
         let found = self.content.get(&number).or(pulled).map(|record| message(number, record));
-        let recent = self.read.is_some_and(|read| world.now + self.skew - read <= RECENT);
+        let this_life = self.whole.is_some_and(|(number, _)| number > 0);
+        let recent = this_life && self.read.is_some_and(|read| world.now + self.skew - read <= RECENT);
         let may_deny = if of_mac { self.sees || recent } else { self.generation > 0 };
         let outcome = match (&found, may_deny) {
             (Some(_), _) => Outcome::Found,
