@@ -3,7 +3,7 @@
 
 use crate::{
     Freshness,
-    text::Common,
+    text::{Common, Text},
     types::{Address, Component, DhcpOption, Interface, Policy, Terms},
 };
 use proto::v1;
@@ -81,13 +81,16 @@ impl<'a> Parser<'a> {
 
     fn address(&mut self, message: v1::Address) -> Option<Address> {
         let address = self.text(&message.address)?;
+        let names = self.names(message.names);
+        // Mostly the canonical name, whose text it shares.
+        let named = names.iter().find(|name| name.as_str() == message.fqdn).cloned();
         Some(Address {
             address,
             network: self.common.text(message.network),
             hostname: message.hostname.into(),
             domain: self.common.text(message.domain),
-            fqdn: message.fqdn.into(),
-            names: self.names(message.names),
+            fqdn: named.map_or_else(|| message.fqdn.into(), Text::from),
+            names,
             policy: self.policy(message.policy),
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::{shards::Shards, types::Policy};
 use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
+use values::Name;
 
 /// Immutable text, cheap to clone; reads like a `str`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -28,6 +29,12 @@ impl Borrow<str> for Text {
 impl AsRef<str> for Text {
     fn as_ref(&self) -> &str {
         &self.0
+    }
+}
+/// The name's own text, not a copy of it.
+impl From<Name> for Text {
+    fn from(name: Name) -> Text {
+        Text(name.into())
     }
 }
 impl From<&str> for Text {
