@@ -116,7 +116,9 @@ pub async fn ask(file: &Path, question: &Question) -> anyhow::Result<Answer> {
         Question::Explain { key, .. } => explain(&mut client, key, how.json).await,
         Question::Status { .. } => status(&mut client, &endpoint, how.json).await,
         Question::Problems { .. } => problems(&mut client, how.json).await,
-        Question::Refresh { full, force, .. } => refresh(&mut client, *full || *force, *force, how.json).await,
+        Question::Refresh { full, force, .. } => {
+            refresh(&mut client, *full || *force, *force, how.json).await
+        }
     }
 }
 
@@ -184,14 +186,15 @@ fn timed<T>(message: T, limit: Duration) -> Request<T> {
     request
 }
 
-/// smd-cache's own sentence, where it has one.
+/// smd-cache's own sentence, where it has one; else what became of the connection.
 fn refused(status: Status) -> anyhow::Error {
     match status.code() {
         Code::Unimplemented => anyhow!("this smd-cache cannot do that: {}", status.message()),
         Code::Cancelled | Code::DeadlineExceeded => anyhow!("smd-cache does not answer in time"),
-        code => match status.message() {
-            "" => anyhow!("smd-cache refuses: {}", code.description()),
-            message => anyhow!("{message}"),
+        code => match (std::error::Error::source(&status), status.message()) {
+            (Some(cause), _) => anyhow!("smd-cache ended the connection: {}", endpoint::root_cause(cause)),
+            (None, "") => anyhow!("smd-cache refuses: {}", code.description()),
+            (None, message) => anyhow!("{message}"),
         },
     }
 }

@@ -183,6 +183,9 @@ fn it_stays_up_until_told_and_what_it_says_one_can_try_works() {
     for (start, part, wanted) in [
         ("curl http", "/ready", "relays only"),
         ("curl http", "/metrics", "smd_cache_"),
+        ("RUNTIME_DIR=", "smd-cache explain", "nid0001 boots: "),
+        ("RUNTIME_DIR=", "dhcpd explain", "with an OFFER of 172.16.0.10 "),
+        ("RUNTIME_DIR=", "dnsd explain", "with 172.16.0.10."),
         ("RUNTIME_DIR=", "dhcpd unknown", "02:de:00:00:00:01"),
         ("dig", "nid0001", "172.16.0.10"),
         ("dig", "-x", "nid0001.openchami.cluster."),

@@ -6,7 +6,11 @@ use crate::{
     pki::{Authority, Odd, Pair, replace},
 };
 use proto::v1::{self, smd_cache_client::SmdCacheClient};
-use smd_cache::{caller::Lists, tls};
+use smd_cache::{
+    ask::{How, Question, ask},
+    caller::Lists,
+    tls,
+};
 use std::{path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::{
@@ -244,5 +248,52 @@ async fn five_hundred_daemons_come_back_at_once() {
     assert_eq!(cache.metric("smd_cache_watchers").await, 500);
     cache.shutdown.cancel();
     drop(everybody);
+    cache.stop().await;
+}
+
+#[tokio::test]
+async fn the_subcommands_ask_with_the_files_that_are_named_or_those_of_the_configuration() {
+    let site = Site::new();
+    let (_smd, cache) = site.cache(true, lists(&["operator"], &[])).await;
+    let ca = site.path().join("ca.pem");
+    replace(&ca, &site.server_ca.pem);
+    let (cert, key) = site.client_ca.client("operator").write(site.path(), "operator");
+    let file = site.path().join("coresmd.yaml");
+    let (ca_file, cert_file, key_file) = (ca.display(), cert.display(), key.display());
+    let configured = format!(
+        "inventory: {{tls: {{ca_cert: {ca_file}, client_cert: {cert_file}, client_key: {key_file}}}}}"
+    );
+    replace(&file, &configured);
+
+    let nowhere = Path::new("/nonexistent");
+    let how = How { endpoint: Some(format!("https://{}", cache.listens)), ..How::default() };
+    let named =
+        How { ca_cert: Some(ca.clone()), client_cert: Some(cert), client_key: Some(key), ..how.clone() };
+    for (file, how) in [(nowhere, named), (&*file, how.clone())] {
+        let (page, code) = ask(file, &Question::Status { how }).await.unwrap();
+        assert!(code == 0 && page.contains(": ready\n"), "{page}");
+    }
+    let (other, _) = site.client_ca.client("nobody").write(site.path(), "nobody");
+    let other_key = other.with_extension("key");
+    let stranger = site.path().join("client-ca.pem");
+    for (how, wanted) in [
+        (how.clone(), "who signed smd-cache's certificate?"),
+        (How { ca_cert: Some(stranger), ..how.clone() }, "smd-cache cannot be reached at https://"),
+        (How { ca_cert: Some(site.path().join("absent")), ..how.clone() }, "absent cannot be read"),
+        (
+            How {
+                ca_cert: Some(ca.clone()),
+                client_cert: Some(other),
+                client_key: Some(other_key),
+                ..how.clone()
+            },
+            "nobody",
+        ),
+        // An alert, unless the connection is gone before it is read.
+        (How { ca_cert: Some(ca), ..how }, "smd-cache "),
+    ] {
+        let said = format!("{:#}", ask(nowhere, &Question::Status { how }).await.unwrap_err());
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
     cache.stop().await;
 }

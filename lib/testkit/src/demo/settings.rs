@@ -119,10 +119,15 @@ tftpd:
         page.command(&format!("dig +noall +answer @{} -p {} -x {address}", dnsd.ip(), dnsd.port()));
         page.text("  the boot loader");
         page.command(&format!("curl -so loader.efi tftp://{tftpd}/{LOADER}"));
-        page.text("  who asked for an address and is not in SMD; how the programs are");
         let config = self.config_file();
         let runtime = self.directory.display();
-        page.command(&format!("RUNTIME_DIR={runtime} {} unknown", programs.join("dhcpd").display()));
+        page.text("  why it is so");
+        let program = |name: &str| format!("RUNTIME_DIR={runtime} {}", programs.join(name).display());
+        page.command(&format!("{} explain {mac}", program("smd-cache")));
+        page.command(&format!("{} explain {mac} --relay {address} --arch 7", program("dhcpd")));
+        page.command(&format!("{} explain {name}", program("dnsd")));
+        page.text("  who asked for an address and is not in SMD; how the programs are");
+        page.command(&format!("{} unknown", program("dhcpd")));
         page.command(&format!("curl {}", self.admin_url("dhcpd", "ready")?));
         page.command(&format!("curl {}", self.admin_url("smd-cache", "metrics")?));
         page.text("  one more node for SMD, and a second later its name");
