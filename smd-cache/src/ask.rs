@@ -97,11 +97,11 @@ pub fn main(file: &Path, question: &Question) -> ExitCode {
     let asked = runtime.context("no runtime").and_then(|runtime| runtime.block_on(ask(file, question)));
     match asked {
         Ok((text, code)) => {
-            print!("{text}");
+            print!("{}", daemon::ask::printable(&text));
             ExitCode::from(code)
         }
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("{}", daemon::ask::printable(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

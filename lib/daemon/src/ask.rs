@@ -30,7 +30,14 @@ pub fn running(
 /// An explanation for people: the verdict, and the rest below it.
 pub fn indented(sentences: &[String]) -> String {
     let indent = |number| if number == 0 { "" } else { "  " };
-    sentences.iter().enumerate().map(|(number, line)| format!("{}{line}\n", indent(number))).collect()
+    let text: String =
+        sentences.iter().enumerate().map(|(number, line)| format!("{}{line}\n", indent(number))).collect();
+    printable(&text)
+}
+
+/// For a terminal: SMD's texts and what clients say may hold anything.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|one| if one.is_control() && one != '\n' { '?' } else { one }).collect()
 }
 
 /// What the running program wrote, else what the configuration says.
@@ -72,6 +79,12 @@ fn path(page: &str, query: &[(&str, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_gets_nothing_but_text() {
+        let sentences = ["verdict".to_owned(), "role \x1b[2J\u{9b}\r.".to_owned()];
+        assert_eq!(indented(&sentences), "verdict\n  role ?[2J??.\n");
+    }
 
     #[test]
     fn values_of_a_query_may_hold_anything() {
