@@ -1,6 +1,6 @@
 //! The programs asked why: `smd-cache explain`, `dhcpd explain`, `dnsd explain`, with SMD's records as wrong as they get.
 
-use crate::scene::{self, Dhcp, NODE1, NODE3};
+use crate::scene::{self, Dhcp, NODE1, NODE2, NODE3};
 use testkit::{
     cluster::{Cluster, Settings, within},
     smd::{Component, EthernetInterface, Inventory},
@@ -13,22 +13,35 @@ rules:
   - {name: bmcs, match: {type: NodeBMC}, hostname: "bmc{04d}"}
 "#;
 
-/// The scene, and beside it: a node that claims NODE1's address, two with one NID, one that a rule ignores, one that belongs to
-/// nobody, and a MAC that no machine can have.
+/// Three nodes and a BMC that are well, and beside them: a node that claims NODE1's address, two with one NID, one that a rule
+/// ignores, one that belongs to nobody, and a MAC that no machine can have. READMEs show it: see `transcripts`.
 fn troubled() -> Inventory {
-    let mut inventory = scene::inventory();
     let interface = |mac: &str, id: &str, address: &str| EthernetInterface::new(mac, id, &[address]);
-    inventory.interfaces.extend([
+    let well = [NODE1, NODE2, NODE3].map(|node| interface(node.mac, node.id, node.address));
+    let interfaces = [
+        interface("02:77:00:00:01:01", "x1000c0s0b0", "172.16.0.101"),
         interface("02:77:00:00:00:05", "x1000c0s2b0n0", NODE1.address),
         interface("02:77:00:00:00:08", "x1000c0s3b0n0", "172.16.0.18"),
         interface("02:77:00:00:00:09", "x1000c0s3b0n1", "172.16.0.19"),
         interface("02:77:00:00:00:0a", "x1000c0s4b0n0", "172.16.0.20"),
         interface("02:77:00:00:00:0b", "x1000c0s5b0n0", "172.16.0.21"),
         interface("03:77:00:00:00:0c", "x1000c0s2b0n0", "172.16.0.22"),
-    ]);
-    let nodes = [("x1000c0s2b0n0", 5), ("x1000c0s3b0n0", 77), ("x1000c0s3b0n1", 77), ("x1000c0s4b0n0", 10)];
-    inventory.components.extend(nodes.map(|(id, nid)| Component::new(id, nid)));
-    inventory
+    ];
+    let components = [
+        (NODE1.id, NODE1.nid),
+        (NODE2.id, NODE2.nid),
+        (NODE3.id, NODE3.nid),
+        ("x1000c0s0b0", 0),
+        ("x1000c0s2b0n0", 5),
+        ("x1000c0s3b0n0", 77),
+        ("x1000c0s3b0n1", 77),
+        ("x1000c0s4b0n0", 10),
+    ];
+    Inventory {
+        interfaces: well.into_iter().chain(interfaces).collect(),
+        components: components.map(|(id, nid)| Component::new(id, nid)).into(),
+        groups: Vec::new(),
+    }
 }
 
 /// All that can be asked, over the troubled inventory.
