@@ -10,9 +10,11 @@ pub mod contract;
 mod digest;
 mod index;
 mod items;
+mod judged;
 mod keys;
 mod legacy;
 mod names;
+mod sorted;
 mod zones;
 
 pub use build::build;
@@ -24,7 +26,10 @@ pub use legacy::{Legacy, LegacyZone};
 pub use zones::ZoneSerial;
 
 use index::Index;
-use std::{net::IpAddr, sync::Arc};
+use judged::KnownPolicies;
+use legacy::Holders;
+use sorted::{Keyed, Sorted};
+use std::{cmp::Ordering, net::IpAddr, sync::Arc};
 use values::{Mac, Name, Xname};
 
 /// Everything that can be looked up, at one generation.
@@ -37,11 +42,14 @@ pub struct Snapshot {
     /// Whether `enabled` is part of the components' digests.
     with_enabled: bool,
     /// By MAC.
-    interfaces: Vec<Entry<Interface>>,
+    interfaces: Sorted<Entry<Interface>>,
     /// By xname.
-    components: Vec<Entry<Component>>,
-    /// Positions in the two; shared as long as the content is the same.
-    index: Arc<Index>,
+    components: Sorted<Entry<Component>>,
+    index: Index,
+    /// Those that the items refer to.
+    policies: KnownPolicies,
+    /// Where it is what is left of one before a restart.
+    holders: Option<Arc<Holders>>,
 }
 
 /// Who bears a name. A name belongs to at most one component.
@@ -68,6 +76,12 @@ impl<T> Clone for Entry<T> {
     }
 }
 
+impl<T: Keyed> Keyed for Entry<T> {
+    fn order(&self, other: &Self) -> Ordering {
+        self.item.order(&other.item)
+    }
+}
+
 impl Snapshot {
     /// Grows by one with each change of content; 1 for the first.
     pub fn generation(&self) -> u64 {
@@ -91,37 +105,39 @@ impl Snapshot {
 
     /// The interface with this MAC.
     pub fn interface(&self, mac: Mac) -> Option<&Arc<Interface>> {
-        let position = self.interfaces.binary_search_by_key(&mac, |entry| entry.item.mac).ok()?;
-        Some(&self.interfaces[position].item)
+        Some(&self.interface_entry(mac)?.item)
     }
 
     /// The component with this xname.
     pub fn component(&self, id: &Xname) -> Option<&Arc<Component>> {
-        Some(&self.components[self.position(id)?].item)
+        Some(&self.component_entry(id)?.item)
     }
 
     /// The interfaces of a component that exists, by MAC.
     pub fn interfaces_of(&self, id: &Xname) -> impl Iterator<Item = &Arc<Interface>> {
-        self.interfaces_at(self.position(id))
+        let rows = self.component(id).into_iter().flat_map(|component| self.index.rows_of(&component.id));
+        let owned = |interface: &&Arc<Interface>| interface.component_id.as_ref() == Some(id);
+        rows.filter_map(|mac| self.interface(mac)).filter(owned)
     }
 
     /// The interfaces that hold this address, by MAC (several only within one component).
     pub fn by_address(&self, address: IpAddr) -> impl Iterator<Item = &Arc<Interface>> {
-        self.index.holders(address).map(|position| &self.interfaces[position].item)
+        let claimants = self.index.claimants(address).filter_map(|mac| self.interface(mac));
+        claimants.filter(move |interface| interface.holds(address))
     }
 
     /// Who bears this name.
     pub fn by_name(&self, name: &Name) -> Bearer<'_> {
-        match self.index.names.get(name) {
-            None => Bearer::Nobody,
-            Some(None) => Bearer::Parent,
-            Some(&Some(position)) => {
+        let borne = self.index.borne(name.as_str());
+        match borne.and_then(|borne| self.component(&borne.id)) {
+            Some(component) => {
                 let with_name = |interface: &&Arc<Interface>| {
                     interface.addresses.iter().any(|address| address.bears(name))
                 };
-                let interfaces = self.interfaces_at(Some(position as usize)).filter(with_name).collect();
-                Bearer::Component(&self.components[position as usize].item, interfaces)
+                Bearer::Component(component, self.interfaces_of(&component.id).filter(with_name).collect())
             }
+            None if self.index.is_parent(name) => Bearer::Parent,
+            None => Bearer::Nobody,
         }
     }
 
@@ -137,22 +153,21 @@ impl Snapshot {
 
     /// How much there is.
     pub fn counts(&self) -> Counts {
-        self.index.counts
+        Counts {
+            interfaces: self.interfaces.len(),
+            components: self.components.len(),
+            addresses: self.index.claims.len() - self.index.lost.len(),
+            names: self.index.names.len(),
+            servable_interfaces: self.index.servable,
+        }
     }
 
-    /// Who holds a name.
-    fn bearer_id(&self, name: &Name) -> Option<&Xname> {
-        let position = (*self.index.names.get(name)?)?;
-        Some(&self.components[position as usize].item.id)
+    fn interface_entry(&self, mac: Mac) -> Option<&Entry<Interface>> {
+        self.interfaces.find(|entry| entry.item.mac.cmp(&mac))
     }
 
-    fn position(&self, id: &Xname) -> Option<usize> {
-        self.components.binary_search_by(|entry| entry.item.id.cmp(id)).ok()
-    }
-
-    fn interfaces_at(&self, component: Option<usize>) -> impl Iterator<Item = &Arc<Interface>> {
-        let positions = component.map(|position| self.index.interfaces_of(position)).unwrap_or_default();
-        positions.iter().map(|&position| &self.interfaces[position as usize].item)
+    fn component_entry(&self, id: &Xname) -> Option<&Entry<Component>> {
+        self.components.find(|entry| entry.item.id.cmp(id))
     }
 }
 

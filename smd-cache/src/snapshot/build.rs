@@ -2,24 +2,23 @@
 //! and compare with what was before.
 
 use super::{
-    Address, Component, Digest, Entry, Index, Interface, Snapshot,
-    claims::{Draft, Held, settle_addresses, settle_macs},
+    Component, Digest, Entry, Interface, Snapshot,
+    claims::{Draft, Settled, settle_addresses, settle_macs},
     digest::Canonical,
-    index::NameMap,
+    index::{Index, parents},
+    judged::{Judged, KnownPolicies},
     keys::TextMap,
-    names::{Called, Names, Wish},
+    names::{Names, as_they_were},
+    sorted::{Keyed, Sorted},
     zones,
 };
 use crate::{
-    naming::{Naming, Place, Policy, Subject, Verdict},
+    naming::Naming,
     records::{ComponentRecord, Problem, Reason, Records},
 };
 use jiff::Timestamp;
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
-use values::{Name, Xname};
+use std::{cmp::Ordering, net::IpAddr};
+use values::{Mac, Name, Xname};
 
 /// Builds the snapshot. `previous` says who holds contested keys, gives the generation and serials, and shares its items.
 /// `now` is only looked at for the serial of a zone that changed. Problems come in a fixed order and include those of the
@@ -35,22 +34,36 @@ pub fn build(
     let mut problems: Vec<Problem> = records.problems().cloned().collect();
     let positions: Positions = components.iter().map(|record| &record.id).zip(0..).collect();
     let position = |id: &Xname| positions.get(id).copied();
-    let mut drafts = settle_macs(records.interfaces().collect(), position, previous, &mut problems);
-    settle_addresses(&mut drafts, previous, &mut problems);
+    let Settled { mut drafts, others } =
+        settle_macs(records.interfaces().collect(), position, previous, &mut problems);
+    let lost = settle_addresses(&mut drafts, previous, &mut problems);
     problems.extend(drafts.iter().filter_map(without_component));
 
     let nids = node_numbers(&components);
-    let mut names = Names::new(naming, &components, &nids, previous);
-    let judged = Judged::new(naming, &components, &drafts, &mut names);
+    let before = as_they_were(&components, previous);
+    let mut names = Names::new(naming, &components, &nids, previous, before);
+    let mut policies = KnownPolicies::default();
+    let judged = Judged::new(naming, &components, &drafts, &mut names, &mut policies);
     names.settle();
     problems.append(&mut names.problems);
     problems.sort();
     problems.dedup();
 
-    let owners: Vec<Option<u32>> = drafts.iter().map(|draft| draft.owner).collect();
-    let (interfaces, borne) = judged.interfaces(&drafts, &names, components.len());
-    let components = judged.components(&components, &names, borne);
-    let items = Items { interfaces, components, owners, names: names.into_claims() };
+    let (interfaces, together) = judged.interfaces(&drafts, &names, components.len());
+    let new_components = judged.components(&components, &names, together);
+    drop(judged);
+    let (borne, rivals) = names.into_borne();
+    let index = Index {
+        claims: claims(&drafts, &lost),
+        lost: sorted(lost),
+        rows: rows(&drafts, &components, &others),
+        others: sorted(others.into_iter().map(|(mac, id)| (mac, id.clone())).collect()),
+        parents: parents(&borne, naming.zones()),
+        names: Sorted::new(borne),
+        rivals: Sorted::new(rivals),
+        servable: drafts.iter().filter(|draft| draft.owner.is_some() && !draft.addresses.is_empty()).count(),
+    };
+    let items = Items { interfaces, components: new_components, index, policies };
     (items.assemble(naming, previous, now), problems)
 }
 
@@ -61,9 +74,8 @@ type Positions<'a> = TextMap<&'a Xname, u32>;
 struct Items {
     interfaces: Vec<Interface>,
     components: Vec<Component>,
-    /// By interface.
-    owners: Vec<Option<u32>>,
-    names: NameMap,
+    index: Index,
+    policies: KnownPolicies,
 }
 
 impl Items {
@@ -71,38 +83,41 @@ impl Items {
         let nothing = Snapshot::default();
         let before = previous.unwrap_or(&nothing);
         let mut canonical = Canonical::default();
-        let interfaces =
-            entries(self.interfaces, &before.interfaces, |item| &item.mac, |item| canonical.interface(item));
+        let interfaces = entries(self.interfaces, &before.interfaces, |item| canonical.interface(item));
         // `enabled` counts only for some rules, which may be others than before.
         let with_enabled = naming.looks_at_enabled();
-        let comparable = if before.with_enabled == with_enabled { &*before.components } else { &[] };
-        let components = entries(
-            self.components,
-            comparable,
-            |item| &item.id,
-            |item| canonical.component(item, with_enabled),
-        );
+        let comparable =
+            if before.with_enabled == with_enabled { &before.components } else { &nothing.components };
+        let components = entries(self.components, comparable, |item| canonical.component(item, with_enabled));
         let digest = digest(&mut canonical, naming, &interfaces, &components);
-        let domain = naming.domain().cloned();
-        let (generation, zones, index) = match previous.is_some_and(|previous| previous.digest == digest) {
-            true => (before.generation, before.zones.clone(), before.index.clone()),
+        let (generation, zones) = match previous.is_some_and(|previous| previous.digest == digest) {
+            true => (before.generation, before.zones.clone()),
             false => {
-                let old = zones::Items { interfaces: &before.interfaces, components: &before.components };
-                let new = zones::Items { interfaces: &interfaces, components: &components };
-                let zones = zones::serials(naming.zones(), (&before.zones, old), new, now);
-                let index = Index::new(&interfaces, &components, &self.owners, self.names, naming.zones());
-                (before.generation + 1, zones, Arc::new(index))
+                let records = zones::digests(naming.zones(), before, &interfaces, &components);
+                (before.generation + 1, zones::serials(naming.zones(), &before.zones, records, now))
             }
         };
-        Snapshot { generation, digest, domain, zones, with_enabled, interfaces, components, index }
+        let (domain, index, policies) = (naming.domain().cloned(), self.index, self.policies);
+        Snapshot {
+            generation,
+            digest,
+            domain,
+            zones,
+            with_enabled,
+            interfaces,
+            components,
+            index,
+            policies,
+            holders: None,
+        }
     }
 }
 
 fn digest(
     canonical: &mut Canonical,
     naming: &Naming,
-    interfaces: &[Entry<Interface>],
-    components: &[Entry<Component>],
+    interfaces: &Sorted<Entry<Interface>>,
+    components: &Sorted<Entry<Component>>,
 ) -> Digest {
     let domain = naming.domain().map_or("", Name::as_str);
     let domain = canonical.name(b'd', domain);
@@ -113,24 +128,60 @@ fn digest(
 }
 
 /// Takes over the items of the previous snapshot that are the same in everything. Both lists are in order of their keys.
-fn entries<T: PartialEq, K: Ord>(
+fn entries<T: PartialEq + Keyed>(
     new: Vec<T>,
-    old: &[Entry<T>],
-    key: impl Fn(&T) -> &K,
+    old: &Sorted<Entry<T>>,
     mut hashed: impl FnMut(T) -> Entry<T>,
-) -> Vec<Entry<T>> {
+) -> Sorted<Entry<T>> {
     let mut old = old.iter().peekable();
     let entry = |item: T| {
-        while old.next_if(|before| key(&before.item) < key(&item)).is_some() {}
+        while old.next_if(|before| before.item.order(&item).is_lt()).is_some() {}
         match old.next_if(|before| *before.item == item) {
             Some(before) => before.clone(),
             None => hashed(item),
         }
     };
-    new.into_iter().map(entry).collect()
+    Sorted::new(new.into_iter().map(entry).collect())
 }
 
-fn without_component(draft: &Draft<'_>) -> Option<Problem> {
+fn sorted<T: Keyed + Ord>(mut entries: Vec<T>) -> Sorted<T> {
+    entries.sort_unstable();
+    entries.dedup();
+    Sorted::new(entries)
+}
+
+/// What was claimed is what is held and what was lost.
+fn claims(drafts: &[Draft<'_>], lost: &[(Mac, IpAddr)]) -> Sorted<(IpAddr, Mac)> {
+    let held = drafts.iter().flat_map(|draft| draft.addresses.iter().map(|held| (held.address, draft.mac)));
+    sorted(held.chain(lost.iter().map(|(mac, address)| (*address, *mac))).collect())
+}
+
+/// Sorting by position, where there is one, spares comparing xnames, of which thousands begin alike.
+fn rows(
+    drafts: &[Draft<'_>],
+    components: &[&ComponentRecord],
+    others: &[(Mac, &Xname)],
+) -> Sorted<(Xname, Mac)> {
+    let mut existing: Vec<(u32, Mac)> =
+        drafts.iter().filter_map(|draft| Some((draft.owner?, draft.mac))).collect();
+    existing.sort_unstable();
+    let missing = drafts.iter().filter(|draft| draft.owner.is_none());
+    let mut further: Vec<(Xname, Mac)> =
+        missing.filter_map(|draft| Some((draft.component_id?.clone(), draft.mac))).collect();
+    further.extend(others.iter().map(|(mac, id)| ((*id).clone(), *mac)));
+    further.sort_unstable();
+    let existing = existing.into_iter().map(|(owner, mac)| (components[owner as usize].id.clone(), mac));
+    if further.is_empty() {
+        return Sorted::new(existing.collect());
+    }
+    let mut rows: Vec<(Xname, Mac)> = existing.chain(further).collect();
+    // Two runs that are in order: merging them is cheap.
+    rows.sort();
+    rows.dedup();
+    Sorted::new(rows)
+}
+
+pub fn without_component(draft: &Draft<'_>) -> Option<Problem> {
     if draft.owner.is_some() {
         return None;
     }
@@ -157,202 +208,26 @@ fn node_numbers(components: &[&ComponentRecord]) -> Vec<Option<i64>> {
     components.iter().map(|record| below(record).or(record.nid)).collect()
 }
 
-/// What the rules say about everything, before it is settled who gets contested names.
-struct Judged {
-    /// By draft: without an address, then each address.
-    interfaces: Vec<(Arc<Policy>, Vec<Judgement>)>,
-    /// By component, where it has no address.
-    nameless: Vec<Option<Wish>>,
-}
-
-struct Judgement {
-    policy: Arc<Policy>,
-    /// Where there is a component.
-    wish: Option<Wish>,
-}
-
-impl Judged {
-    fn new(
-        naming: &Naming,
-        components: &[&ComponentRecord],
-        drafts: &[Draft<'_>],
-        names: &mut Names<'_>,
-    ) -> Judged {
-        let mut policies = Policies { naming, known: HashMap::new() };
-        let mut has_address = vec![false; components.len()];
-        let mut interfaces = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            let subject = subject_of(draft, components);
-            let apart = policies.of(naming.evaluate(&subject, None));
-            let mut judgements = Vec::with_capacity(draft.addresses.len());
-            for held in &draft.addresses {
-                let place = Place { address: held.address, network: held.network };
-                let verdict = naming.evaluate(&subject, Some(place));
-                let wish = draft.owner.map(|owner| names.wish(owner, &verdict));
-                judgements.push(Judgement { policy: policies.of(verdict), wish });
-            }
-            if let Some(owner) = draft.owner {
-                has_address[owner as usize] |= !judgements.is_empty();
-            }
-            interfaces.push((apart, judgements));
-        }
-        let nameless = |(position, record): (u32, &&ComponentRecord)| {
-            let verdict = || naming.evaluate(&subject(record), None);
-            (!has_address[position as usize]).then(|| names.wish(position, &verdict()))
-        };
-        let nameless = (0..).zip(components).map(nameless).collect();
-        Judged { interfaces, nameless }
-    }
-
-    /// The interfaces, and by component the names of its addresses.
-    fn interfaces(
-        &self,
-        drafts: &[Draft<'_>],
-        names: &Names<'_>,
-        components: usize,
-    ) -> (Vec<Interface>, Vec<Borne>) {
-        let mut borne: Vec<Borne> = Vec::new();
-        borne.resize_with(components, Borne::default);
-        let mut interfaces = Vec::with_capacity(drafts.len());
-        for (draft, (policy, judgements)) in drafts.iter().zip(&self.interfaces) {
-            let mut addresses = Vec::with_capacity(judgements.len());
-            for (held, judgement) in draft.addresses.iter().zip(judgements) {
-                let called = draft.owner.zip(judgement.wish.as_ref()).map(|(owner, wish)| {
-                    let called = names.called(owner, wish);
-                    borne[owner as usize].add(&called.names);
-                    called
-                });
-                addresses.push(address(held, called, &judgement.policy));
-            }
-            interfaces.push(Interface {
-                mac: draft.mac,
-                description: draft.description.clone(),
-                component_id: draft.component_id.cloned(),
-                kind: if draft.owner.is_none() { draft.kind.into() } else { Arc::default() },
-                addresses,
-                last_update: draft.last_update,
-                policy: policy.clone(),
-                contested: draft.contested,
-            });
-        }
-        (interfaces, borne)
-    }
-
-    fn components(
-        &self,
-        records: &[&ComponentRecord],
-        names: &Names<'_>,
-        borne: Vec<Borne>,
-    ) -> Vec<Component> {
-        let nameless = (0..).zip(&self.nameless);
-        let all = records.iter().zip(borne).zip(nameless);
-        all.map(|((record, borne), (position, wish))| {
-            let names =
-                wish.as_ref().map_or_else(|| borne.into_names(), |wish| names.called(position, wish).names);
-            component(record, names)
-        })
-        .collect()
+/// Where a component's xname lies seen from those below `id`: `Equal` is one of them, at any depth.
+pub fn lies_below(id: &Xname, other: &Xname) -> Ordering {
+    match other.as_str().strip_prefix(id.as_str()) {
+        None => other.cmp(id),
+        // x0c0s0b1 itself, and x0c0s0b10, which is another one: digits come before letters.
+        Some(rest) if !rest.starts_with(|c: char| c.is_ascii_lowercase()) => Ordering::Less,
+        Some(_) => Ordering::Equal,
     }
 }
 
-/// The names of a component's addresses, each once, in order.
-#[derive(Default)]
-struct Borne {
-    /// Of the first address; mostly that is all.
-    first: Option<Arc<[Name]>>,
-    further: Vec<Name>,
-    known: HashSet<Name>,
-}
-
-impl Borne {
-    fn add(&mut self, names: &Arc<[Name]>) {
-        let first = self.first.get_or_insert_with(|| names.clone());
-        if first == names {
-            return;
-        }
-        if self.known.is_empty() {
-            self.known.extend(first.iter().cloned());
-        }
-        let fresh = names.iter().filter(|name| self.known.insert((*name).clone()));
-        self.further.extend(fresh.cloned());
+/// The same for one component, of which these are the ones below.
+pub fn node_number<'a>(
+    record: &ComponentRecord,
+    below: impl Iterator<Item = (&'a Xname, &'a str, Option<i64>)>,
+) -> Option<i64> {
+    if !record.kind.eq_ignore_ascii_case("NodeBMC") {
+        return record.nid;
     }
-
-    fn into_names(self) -> Arc<[Name]> {
-        let first = self.first.unwrap_or_default();
-        if self.further.is_empty() { first } else { first.iter().cloned().chain(self.further).collect() }
-    }
-}
-
-/// Each policy once, however many addresses it is for.
-struct Policies<'a> {
-    naming: &'a Naming,
-    known: HashMap<Vec<usize>, Arc<Policy>>,
-}
-
-impl Policies<'_> {
-    fn of(&mut self, verdict: Verdict) -> Arc<Policy> {
-        if let Some(policy) = self.known.get(&verdict.matched) {
-            return policy.clone();
-        }
-        let policy = Arc::new(self.naming.policy(&verdict));
-        self.known.insert(verdict.matched, policy.clone());
-        policy
-    }
-}
-
-fn subject<'a>(record: &'a ComponentRecord) -> Subject<'a> {
-    Subject {
-        id: Some(&record.id),
-        kind: &record.kind,
-        role: &record.role,
-        sub_role: &record.sub_role,
-        arch: &record.arch,
-        class: &record.class,
-        enabled: record.enabled,
-        groups: &record.groups,
-    }
-}
-
-/// Without a component, what the interface itself says: `ignore` holds for it all the same.
-fn subject_of<'a>(draft: &Draft<'a>, components: &[&'a ComponentRecord]) -> Subject<'a> {
-    match draft.owner {
-        Some(owner) => subject(components[owner as usize]),
-        None => Subject {
-            id: draft.component_id,
-            kind: draft.kind,
-            role: "",
-            sub_role: "",
-            arch: "",
-            class: "",
-            enabled: None,
-            groups: &[],
-        },
-    }
-}
-
-fn address(held: &Held<'_>, called: Option<Called>, policy: &Arc<Policy>) -> Address {
-    let (address, network, policy) = (held.address, held.network.clone(), policy.clone());
-    match called {
-        Some(Called { domain, fqdn, names }) => {
-            Address { address, network, domain, fqdn: Some(fqdn), names, policy }
-        }
-        None => Address { address, network, domain: None, fqdn: None, names: Arc::default(), policy },
-    }
-}
-
-fn component(record: &ComponentRecord, names: Arc<[Name]>) -> Component {
-    Component {
-        id: record.id.clone(),
-        kind: record.kind.clone(),
-        nid: record.nid,
-        role: record.role.clone(),
-        sub_role: record.sub_role.clone(),
-        arch: record.arch.clone(),
-        class: record.class.clone(),
-        state: record.state.clone(),
-        flag: record.flag.clone(),
-        enabled: record.enabled,
-        groups: record.groups.clone(),
-        names,
-    }
+    let nodes = below.filter(|(id, kind, _)| {
+        kind.eq_ignore_ascii_case("Node") && id.parent().as_ref() == Some(&record.id)
+    });
+    nodes.filter_map(|(_, _, nid)| nid).min().or(record.nid)
 }

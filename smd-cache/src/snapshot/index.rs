@@ -1,28 +1,15 @@
-//! Where in a snapshot a key is found.
+//! Where in a snapshot a key is found, and who asked for keys that several want.
+//!
+//! Nothing in here is a position: a change would move all that comes after it.
 
 use super::{
-    Component, Entry, Interface,
     keys::{TextMap, TextSet},
+    sorted::{Keyed, Sorted},
 };
 use crate::naming::Zone;
-use std::net::IpAddr;
-use values::Name;
-
-/// Position of the component that bears a name; `None`: nobody does, it is an empty non-terminal.
-pub type NameMap = TextMap<Name, Option<u32>>;
-
-/// Positions in a snapshot's two lists.
-#[derive(Debug, Default)]
-pub struct Index {
-    /// In order, with the position of the interface.
-    addresses: Vec<(IpAddr, u32)>,
-    pub names: NameMap,
-    /// Positions of interfaces, ordered by component.
-    by_component: Vec<u32>,
-    /// Where in `by_component` each component's begin; one more than there are components.
-    starts: Vec<u32>,
-    pub counts: Counts,
-}
+use std::{cmp::Ordering, net::IpAddr};
+use values::{Mac, Name, Xname};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// How much there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,82 +26,130 @@ pub struct Counts {
     pub servable_interfaces: usize,
 }
 
-impl Index {
-    /// `owners`: for each interface the position of its component. `names`: those that somebody bears.
-    pub fn new(
-        interfaces: &[Entry<Interface>],
-        components: &[Entry<Component>],
-        owners: &[Option<u32>],
-        names: NameMap,
-        zones: &[Zone],
-    ) -> Index {
-        let mut index = Index { names, ..Index::default() };
-        index.index_owners(owners, components.len());
-        index.index_addresses(interfaces);
-        index.counts = Counts {
-            interfaces: interfaces.len(),
-            components: components.len(),
-            addresses: index.addresses.len(),
-            names: index.names.len(),
-            servable_interfaces: interfaces
-                .iter()
-                .zip(owners)
-                .filter(|(entry, owner)| owner.is_some() && !entry.item.addresses.is_empty())
-                .count(),
-        };
-        index.index_parents(zones);
-        index
-    }
+/// All keys but MACs and xnames, by which the items themselves lie.
+#[derive(Debug, Clone, Default)]
+pub struct Index {
+    /// The interfaces that claim an address, those that do not get it as well.
+    pub claims: Sorted<(IpAddr, Mac)>,
+    /// What an interface claims and does not get.
+    pub lost: Sorted<(Mac, IpAddr)>,
+    /// The interfaces of which a row names a component, existing or not.
+    pub rows: Sorted<(Xname, Mac)>,
+    /// The components that a MAC's rows name beside the one that has it.
+    pub others: Sorted<(Mac, Xname)>,
+    /// Who bears a name.
+    pub names: Sorted<Borne>,
+    /// Everybody who asked for a name that several asked for.
+    pub rivals: Sorted<(Name, Xname)>,
+    /// Names that stand between a borne name and its zone.
+    pub parents: Sorted<Parent>,
+    /// See [`Counts`].
+    pub servable: usize,
+}
 
-    /// Positions of the interfaces with this address.
-    pub fn holders(&self, address: IpAddr) -> impl Iterator<Item = usize> {
-        let first = self.addresses.partition_point(|(held, _)| *held < address);
-        let same = self.addresses[first..].iter().take_while(move |(held, _)| *held == address);
-        same.map(|(_, position)| *position as usize)
-    }
+/// A name and who bears it. Lies by the hash: comparing numbers that lie side by side is faster than texts that do not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Borne {
+    hash: u64,
+    pub name: Name,
+    pub id: Xname,
+}
 
-    /// Positions of the interfaces of the component at this position.
-    pub fn interfaces_of(&self, component: usize) -> &[u32] {
-        &self.by_component[self.starts[component] as usize..self.starts[component + 1] as usize]
-    }
+/// A name and how many borne ones are below it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parent {
+    pub name: Name,
+    pub below: u32,
+}
 
-    fn index_owners(&mut self, owners: &[Option<u32>], components: usize) {
-        let mut pairs: Vec<(u32, u32)> =
-            owners.iter().zip(0..).filter_map(|(owner, position)| Some(((*owner)?, position))).collect();
-        pairs.sort_unstable();
-        self.starts = (0..=components as u32)
-            .map(|id| pairs.partition_point(|(owner, _)| *owner < id) as u32)
-            .collect();
-        self.by_component = pairs.into_iter().map(|(_, interface)| interface).collect();
-    }
-
-    fn index_addresses(&mut self, interfaces: &[Entry<Interface>]) {
-        for (entry, position) in interfaces.iter().zip(0..) {
-            self.addresses.extend(entry.item.addresses.iter().map(|address| (address.address, position)));
-        }
-        self.addresses.sort_unstable();
-    }
-
-    /// Names that nobody bears but that stand between a name and its zone.
-    fn index_parents(&mut self, zones: &[Zone]) {
-        let apexes: Apexes = zones.iter().map(|zone| zone.name.as_str()).collect();
-        let mut parents: TextSet<&str> = TextSet::default();
-        for name in self.names.keys().map(Name::as_str) {
-            parents.extend(parents_within(name, &apexes));
-        }
-        let missing: Vec<Name> = parents
-            .into_iter()
-            .filter(|parent| !self.names.contains_key(*parent))
-            .filter_map(|parent| parent.parse().ok())
-            .collect();
-        self.names.extend(missing.into_iter().map(|name| (name, None)));
+impl Borne {
+    pub fn new(name: Name, id: Xname) -> Borne {
+        Borne { hash: xxh3_64(name.as_str().as_bytes()), name, id }
     }
 }
 
-type Apexes<'a> = TextSet<&'a str>;
+impl Keyed for Borne {
+    fn order(&self, other: &Self) -> Ordering {
+        self.hash.cmp(&other.hash).then_with(|| self.name.cmp(&other.name))
+    }
+}
+
+impl Keyed for Parent {
+    fn order(&self, other: &Self) -> Ordering {
+        self.name.cmp(&other.name)
+    }
+}
+
+impl Index {
+    /// The MACs that claim an address, in order.
+    pub fn claimants(&self, address: IpAddr) -> impl Iterator<Item = Mac> {
+        let claims = self.claims.from(move |(claimed, _)| claimed.cmp(&address));
+        claims.take_while(move |(claimed, _)| *claimed == address).map(|(_, mac)| *mac)
+    }
+
+    /// The addresses that an interface claims and does not get.
+    pub fn lost_by(&self, mac: Mac) -> impl Iterator<Item = IpAddr> {
+        let lost = self.lost.from(move |(loser, _)| loser.cmp(&mac));
+        lost.take_while(move |(loser, _)| *loser == mac).map(|(_, address)| *address)
+    }
+
+    /// The MACs of which a row names this component, in order.
+    pub fn rows_of(&self, id: &Xname) -> impl Iterator<Item = Mac> {
+        let rows = self.rows.from(move |(named, _)| named.cmp(id));
+        rows.take_while(move |(named, _)| named == id).map(|(_, mac)| *mac)
+    }
+
+    /// The components that a MAC's rows name beside its owner.
+    pub fn others_of(&self, mac: Mac) -> impl Iterator<Item = &Xname> {
+        let others = self.others.from(move |(named, _)| named.cmp(&mac));
+        others.take_while(move |(named, _)| *named == mac).map(|(_, id)| id)
+    }
+
+    /// Who bears a name; with the name as it is held.
+    pub fn borne(&self, name: &str) -> Option<&Borne> {
+        let hash = xxh3_64(name.as_bytes());
+        self.names.find(|borne| borne.hash.cmp(&hash).then_with(|| borne.name.as_str().cmp(name)))
+    }
+
+    /// Everybody who asked for a contested name, in order; nobody where it is not contested.
+    pub fn rivals_for(&self, name: &Name) -> impl Iterator<Item = &Xname> {
+        let rivals = self.rivals.from(move |(wanted, _)| wanted.cmp(name));
+        rivals.take_while(move |(wanted, _)| wanted == name).map(|(_, id)| id)
+    }
+
+    pub fn is_parent(&self, name: &Name) -> bool {
+        self.below(name) > 0
+    }
+
+    /// How many borne names are below this one.
+    pub fn below(&self, name: &Name) -> u32 {
+        self.parents.find(|parent| parent.name.cmp(name)).map_or(0, |parent| parent.below)
+    }
+}
+
+/// From all names that are borne.
+pub fn parents(names: &[Borne], zones: &[Zone]) -> Sorted<Parent> {
+    let apexes = apexes(zones);
+    let mut below: TextMap<&str, u32> = TextMap::default();
+    for borne in names {
+        for parent in parents_within(borne.name.as_str(), &apexes) {
+            *below.entry(parent).or_default() += 1;
+        }
+    }
+    let parent = |(name, below): (&str, u32)| Some(Parent { name: name.parse().ok()?, below });
+    let mut parents: Vec<Parent> = below.into_iter().filter_map(parent).collect();
+    parents.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Sorted::new(parents)
+}
+
+pub type Apexes<'a> = TextSet<&'a str>;
+
+pub fn apexes(zones: &[Zone]) -> Apexes<'_> {
+    zones.iter().map(|zone| zone.name.as_str()).collect()
+}
 
 /// From the name's parent up to, and without, the apex of its zone; none where it is in no zone.
-fn parents_within<'a>(name: &'a str, apexes: &Apexes<'_>) -> impl Iterator<Item = &'a str> {
+pub fn parents_within<'a>(name: &'a str, apexes: &Apexes<'_>) -> impl Iterator<Item = &'a str> {
     let parent = |name: &&'a str| name.split_once('.').map(|(_, parent)| parent);
     let ancestors = move || std::iter::successors(parent(&name), parent);
     let distance = ancestors().position(|ancestor| apexes.contains(ancestor)).unwrap_or(0);

@@ -1,8 +1,9 @@
 //! What a snapshot holds.
 
+use super::sorted::Keyed;
 use crate::naming::Policy;
 use jiff::Timestamp;
-use std::{net::IpAddr, sync::Arc};
+use std::{cmp::Ordering, net::IpAddr, sync::Arc};
 use values::{Mac, Name, Xname};
 
 /// A network interface with its named addresses.
@@ -42,6 +43,25 @@ pub struct Address {
     pub names: Arc<[Name]>,
     /// What the rules say for this address.
     pub policy: Arc<Policy>,
+}
+
+impl Keyed for Interface {
+    fn order(&self, other: &Self) -> Ordering {
+        self.mac.cmp(&other.mac)
+    }
+}
+
+impl Keyed for Component {
+    fn order(&self, other: &Self) -> Ordering {
+        self.id.cmp(&other.id)
+    }
+}
+
+impl Interface {
+    /// Whether it has this address.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|held| held.address == address)
+    }
 }
 
 impl Address {

@@ -3,12 +3,21 @@
 //! A name that two components claim stays with the one that holds it; without a holder nobody gets it: freshly discovered
 //! clusters have thousands of nodes with NID 1. Every component has its xname, which nobody can take from it.
 
-use super::{Snapshot, claims::listed, index::NameMap, keys::TextMap};
+use super::{
+    Component, Snapshot,
+    claims::{MAX_NAMED, listed},
+    index::Borne,
+    keys::TextMap,
+    sorted::Keyed,
+};
 use crate::{
     naming::{self, Hostname, Naming, Verdict},
     records::{ComponentRecord, Problem, Reason},
 };
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use values::{BadName, Name, Xname};
 
 /// What an address, or a component without one, asks to be called.
@@ -35,12 +44,16 @@ pub struct Names<'a> {
     /// Own NIDs, and those that BMCs take from their nodes.
     nids: &'a [Option<i64>],
     previous: Option<&'a Snapshot>,
-    /// Who asked first, or whose xname it is; once settled, who has it.
-    claims: NameMap,
+    /// By component: what it was, to share its names with it.
+    before: Vec<Option<&'a Component>>,
+    /// Who asked first.
+    claims: TextMap<Name, u32>,
     /// The other components that asked, perhaps repeated.
     rivals: TextMap<Name, Vec<u32>>,
-    /// Who has what several asked for.
-    settled: NameMap,
+    /// Who of these has what several asked for.
+    settled: TextMap<Name, Option<u32>>,
+    /// Everybody who asked for that.
+    contested: Vec<(Name, Vec<u32>)>,
     /// By component: its names in the zones that have patterns.
     in_zones: Vec<Vec<Name>>,
     /// Where names are put together.
@@ -54,6 +67,7 @@ impl<'a> Names<'a> {
         components: &'a [&'a ComponentRecord],
         nids: &'a [Option<i64>],
         previous: Option<&'a Snapshot>,
+        before: Vec<Option<&'a Component>>,
     ) -> Names<'a> {
         let expected = components.len() * 2 * (1 + naming.patterned_zones().count());
         let mut names = Names {
@@ -61,9 +75,11 @@ impl<'a> Names<'a> {
             components,
             nids,
             previous,
-            claims: NameMap::with_capacity_and_hasher(expected, Default::default()),
+            before,
+            claims: TextMap::with_capacity_and_hasher(expected, Default::default()),
             rivals: TextMap::default(),
-            settled: NameMap::default(),
+            settled: TextMap::default(),
+            contested: Vec::new(),
             in_zones: Vec::new(),
             text: String::new(),
             problems: Vec::new(),
@@ -95,23 +111,37 @@ impl<'a> Names<'a> {
     pub fn settle(&mut self) {
         let mut contested: Vec<(Name, Vec<u32>)> = std::mem::take(&mut self.rivals).into_iter().collect();
         contested.sort();
-        for (name, mut claimants) in contested {
-            let first = self.claims.get(&name).copied().flatten();
-            claimants.extend(first);
+        for (name, claimants) in &mut contested {
+            claimants.extend(self.claims.get(name));
             claimants.sort_unstable();
             claimants.dedup();
-            let by_xname = first.filter(|component| self.is_xname_of(*component, name.as_str()));
-            let owner = by_xname.or_else(|| {
-                let holder = self.previous?.bearer_id(&name)?;
-                claimants.iter().copied().find(|component| self.components[*component as usize].id == *holder)
-            });
-            match owner {
-                Some(owner) => self.claims.insert(name.clone(), Some(owner)),
-                None => self.claims.remove(&name),
-            };
-            self.problems.push(self.contested_name(&name, owner, &claimants));
-            self.settled.insert(name, owner);
+            let place = |id: &str| claimants.binary_search_by(|claimant| self.id(*claimant).as_str().cmp(id));
+            let asked = |id: &str| place(id).ok().map(|place| claimants[place]);
+            let owner = owner_of_contested(name, self.previous, asked);
+            let first: Vec<&Xname> =
+                claimants.iter().take(MAX_NAMED).map(|claimant| self.id(*claimant)).collect();
+            let problem = contested_name(name, owner.map(|owner| self.id(owner)), &first, claimants.len());
+            self.problems.push(problem);
+            self.award(name, owner);
         }
+        self.contested = contested;
+    }
+
+    /// Says who of these, if any, has a name that not only one asked for.
+    pub fn award(&mut self, name: &Name, owner: Option<u32>) {
+        self.settled.insert(name.clone(), owner);
+    }
+
+    /// Every name, and who of these asked for it.
+    pub fn asked(&self) -> BTreeMap<Name, BTreeSet<&'a Xname>> {
+        let mut asked: BTreeMap<Name, BTreeSet<&Xname>> = BTreeMap::new();
+        for (name, first) in &self.claims {
+            asked.entry(name.clone()).or_default().insert(self.id(*first));
+        }
+        for (name, further) in &self.rivals {
+            asked.entry(name.clone()).or_default().extend(further.iter().map(|position| self.id(*position)));
+        }
+        asked
     }
 
     /// What came of a wish.
@@ -128,9 +158,28 @@ impl<'a> Names<'a> {
         Called { domain: wish.domain.clone(), fqdn: fqdn.clone(), names: names.into() }
     }
 
-    /// All names that somebody has.
-    pub fn into_claims(self) -> NameMap {
-        self.claims
+    /// Who bears what, and everybody who asked for what several asked for; both in order.
+    pub fn into_borne(self) -> (Vec<Borne>, Vec<(Name, Xname)>) {
+        let components = self.components;
+        let id = |position: u32| components[position as usize].id.clone();
+        let owner = |name: &Name, first: u32| match self.settled.get(name) {
+            Some(owner) => *owner,
+            None => Some(first),
+        };
+        let borne = self.claims.into_iter().filter_map(|(name, first)| {
+            let owner = owner(&name, first)?;
+            Some(Borne::new(name, id(owner)))
+        });
+        let mut borne: Vec<Borne> = borne.collect();
+        borne.sort_unstable_by(Keyed::order);
+        let all = self.contested.into_iter().flat_map(|(name, claimants)| {
+            claimants.into_iter().map(move |claimant| (name.clone(), id(claimant)))
+        });
+        (borne, all.collect())
+    }
+
+    fn id(&self, position: u32) -> &'a Xname {
+        &self.components[position as usize].id
     }
 
     fn owns(&self, component: u32, name: &Name) -> bool {
@@ -186,49 +235,52 @@ impl<'a> Names<'a> {
             self.text.push_str(part);
         }
         if let Some((name, first)) = self.claims.get_key_value(self.text.as_str()) {
-            let (name, first) = (name.clone(), *first);
-            if let Some(first) = first.filter(|first| *first != component) {
-                self.also(first, component, &name);
+            if *first != component {
+                let rivals = self.rivals.entry(name.clone()).or_default();
+                if rivals.last() != Some(&component) {
+                    rivals.push(component);
+                }
             }
-            return Ok(name);
+            return Ok(name.clone());
         }
-        let known = self.previous.and_then(|previous| previous.index.names.get_key_value(self.text.as_str()));
-        let name = known.map_or_else(|| self.text.parse(), |(name, _)| Ok(name.clone()))?;
-        self.claims.insert(name.clone(), Some(component));
+        let before = self.before.get(component as usize).copied().flatten();
+        let known = before.and_then(|before| before.names.iter().find(|name| name.as_str() == self.text));
+        let name = known.map_or_else(|| self.text.parse(), |name| Ok(name.clone()))?;
+        self.claims.insert(name.clone(), component);
         Ok(name)
-    }
-
-    /// Two ask for one name. Whose xname it is goes first.
-    fn also(&mut self, first: u32, component: u32, name: &Name) {
-        let rivals = self.rivals.entry(name.clone()).or_default();
-        let rival = if is_xname_of(&self.components[component as usize].id, name.as_str()) {
-            self.claims.insert(name.clone(), Some(component));
-            first
-        } else {
-            component
-        };
-        if rivals.last() != Some(&rival) {
-            rivals.push(rival);
-        }
-    }
-
-    fn is_xname_of(&self, component: u32, name: &str) -> bool {
-        is_xname_of(&self.components[component as usize].id, name)
-    }
-
-    fn contested_name(&self, name: &Name, owner: Option<u32>, claimants: &[u32]) -> Problem {
-        let id = |position: u32| &self.components[position as usize].id;
-        let ids: Vec<&Xname> = claimants.iter().map(|&position| id(position)).collect();
-        let outcome = match owner.map(id) {
-            Some(id) => format!("it stays with {id}"),
-            None => "nobody gets it, all are called by their xnames".to_owned(),
-        };
-        let message = format!("name {name} is claimed by {}: {outcome}; are their NIDs right?", listed(&ids));
-        Problem::new(Reason::DuplicateName, message).of_name(name).of_component(owner.map(id))
     }
 }
 
-/// Whether the first label is the xname, which is a label: letters and digits, at most 63.
-fn is_xname_of(id: &Xname, name: &str) -> bool {
-    name.split_once('.').map_or(name, |(label, _)| label) == id.as_str()
+/// By component: what it was. Both lists are in order.
+pub fn as_they_were<'a>(
+    components: &[&ComponentRecord],
+    previous: Option<&'a Snapshot>,
+) -> Vec<Option<&'a Component>> {
+    let mut before = previous.into_iter().flat_map(Snapshot::components).peekable();
+    let was = |record: &&ComponentRecord| {
+        while before.next_if(|held| held.id < record.id).is_some() {}
+        before.next_if(|held| held.id == record.id).map(|held| &**held)
+    };
+    components.iter().map(was).collect()
+}
+
+/// Who gets a name that several asked for: the one whose xname it is, else the one that holds it, if it asked.
+pub fn owner_of_contested<T>(
+    name: &Name,
+    previous: Option<&Snapshot>,
+    asked: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let label = name.as_str().split_once('.').map_or(name.as_str(), |(label, _)| label);
+    asked(label).or_else(|| asked(previous?.holder_of_name(name)?.as_str()))
+}
+
+/// `first`: of so many that asked.
+pub fn contested_name(name: &Name, owner: Option<&Xname>, first: &[&Xname], count: usize) -> Problem {
+    let outcome = match owner {
+        Some(id) => format!("it stays with {id}"),
+        None => "nobody gets it, all are called by their xnames".to_owned(),
+    };
+    let message =
+        format!("name {name} is claimed by {}: {outcome}; are their NIDs right?", listed(first, count));
+    Problem::new(Reason::DuplicateName, message).of_name(name).of_component(owner)
 }

@@ -1,10 +1,11 @@
 //! Serials: which zone's records changed.
 
 use super::{
-    Component, Entry, Interface,
+    Component, Entry, Interface, Snapshot,
     change::differences,
     digest::{Canonical, Digest},
     keys::TextMap,
+    sorted::Sorted,
 };
 use crate::naming::Zone;
 use jiff::Timestamp;
@@ -23,26 +24,17 @@ pub struct ZoneSerial {
     /// Grows when a record of the zone changes.
     pub serial: u32,
     /// Hash of its records.
-    records: Digest,
+    pub records: Digest,
 }
 
-/// Items before and after.
-pub struct Items<'a> {
-    pub interfaces: &'a [Entry<Interface>],
-    pub components: &'a [Entry<Component>],
-}
-
-/// All zones; a serial that moves becomes max(previous + 1, Unix seconds), as does a new one. Only records that differ are
-/// looked at.
+/// All zones; a serial that moves becomes max(previous + 1, Unix seconds), as does a new one. `records`: by zone.
 pub fn serials(
     zones: &[Zone],
-    before: (&[ZoneSerial], Items),
-    after: Items,
+    previous: &[ZoneSerial],
+    records: Vec<Digest>,
     now: Timestamp,
 ) -> Vec<ZoneSerial> {
-    let (previous, before) = before;
     let seconds = u32::try_from(now.as_second()).unwrap_or(0);
-    let digests = digests(zones, previous, before, after);
     let known: HashMap<&Name, &ZoneSerial> = previous.iter().map(|zone| (&zone.name, zone)).collect();
     let serial = |(zone, records): (&Zone, Digest)| match known.get(&zone.name) {
         Some(before) if before.records == records => (*before).clone(),
@@ -51,57 +43,62 @@ pub fn serials(
             ZoneSerial { name: zone.name.clone(), serial: next.max(seconds), records }
         }
     };
-    zones.iter().zip(digests).map(serial).collect()
+    zones.iter().zip(records).map(serial).collect()
 }
 
-fn digests(zones: &[Zone], previous: &[ZoneSerial], before: Items, after: Items) -> Vec<Digest> {
-    let mut sums = Sums::new(zones);
-    let same_zones = previous.iter().map(|zone| &zone.name).eq(zones.iter().map(|zone| &zone.name));
-    let before = if same_zones { before } else { Items { interfaces: &[], components: &[] } };
-    let mut gone = Sums::new(zones);
-    differences(
-        before.interfaces,
-        after.interfaces,
-        |item| &item.mac,
-        |before, after| {
-            before.into_iter().for_each(|entry| gone.interface(&entry.item));
-            after.into_iter().for_each(|entry| sums.interface(&entry.item));
-        },
-    );
-    differences(
-        before.components,
-        after.components,
-        |item| &item.id,
-        |before, after| {
-            before.into_iter().for_each(|entry| gone.component(&entry.item));
-            after.into_iter().for_each(|entry| sums.component(&entry.item));
-        },
-    );
-    let start = (0..zones.len())
-        .map(|zone| previous.get(zone).filter(|_| same_zones).map_or(Digest(0), |zone| zone.records));
-    start.zip(sums.digests).zip(gone.digests).map(|((start, come), gone)| start + come - gone).collect()
+/// The hash of each zone's records. Only items that differ from the previous snapshot's are looked at.
+pub fn digests(
+    zones: &[Zone],
+    previous: &Snapshot,
+    interfaces: &Sorted<Entry<Interface>>,
+    components: &Sorted<Entry<Component>>,
+) -> Vec<Digest> {
+    // What is left of a snapshot before a restart has zones and no items.
+    let going_on = previous.holders.is_none().then(|| Sums::after(zones, &previous.zones)).flatten();
+    let nothing = Snapshot::default();
+    let before = if going_on.is_some() { previous } else { &nothing };
+    let mut sums = going_on.unwrap_or_else(|| Sums::new(zones));
+    differences(&before.interfaces, interfaces, |before, after| {
+        before.into_iter().for_each(|entry| sums.without_interface(&entry.item));
+        after.into_iter().for_each(|entry| sums.interface(&entry.item));
+    });
+    differences(&before.components, components, |before, after| {
+        before.into_iter().for_each(|entry| sums.without_component(&entry.item));
+        after.into_iter().for_each(|entry| sums.component(&entry.item));
+    });
+    sums.digests
 }
 
-struct Sums<'a> {
+/// Hashes of zones' records that items are added to and taken from.
+pub struct Sums<'a> {
     zones: TextMap<&'a str, usize>,
     has_reverse: bool,
-    digests: Vec<Digest>,
+    pub digests: Vec<Digest>,
+    negative: bool,
     canonical: Canonical,
     reverse: String,
 }
 
 impl<'a> Sums<'a> {
-    fn new(zones: &'a [Zone]) -> Sums<'a> {
+    pub fn new(zones: &'a [Zone]) -> Sums<'a> {
         Sums {
             zones: zones.iter().map(|zone| zone.name.as_str()).zip(0..).collect(),
             has_reverse: zones.iter().any(|zone| crate::naming::is_reverse(&zone.name)),
             digests: vec![Digest::default(); zones.len()],
+            negative: false,
             canonical: Canonical::default(),
             reverse: String::new(),
         }
     }
 
-    fn interface(&mut self, interface: &Interface) {
+    /// Beginning with what these zones had, where they are the same.
+    pub fn after(zones: &'a [Zone], previous: &[ZoneSerial]) -> Option<Sums<'a>> {
+        let same = previous.iter().map(|zone| &zone.name).eq(zones.iter().map(|zone| &zone.name));
+        let digests = previous.iter().map(|zone| zone.records).collect();
+        same.then(|| Sums { digests, ..Sums::new(zones) })
+    }
+
+    pub fn interface(&mut self, interface: &Interface) {
         for address in &interface.addresses {
             let mut data = [0; 17];
             match address.address {
@@ -118,16 +115,31 @@ impl<'a> Sums<'a> {
         }
     }
 
+    pub fn without_interface(&mut self, interface: &Interface) {
+        self.negated(|sums| sums.interface(interface));
+    }
+
     /// That its names exist, with or without addresses.
-    fn component(&mut self, component: &Component) {
+    pub fn component(&mut self, component: &Component) {
         for name in component.names.iter() {
             self.add(name.as_str(), &[]);
         }
     }
 
+    pub fn without_component(&mut self, component: &Component) {
+        self.negated(|sums| sums.component(component));
+    }
+
+    fn negated(&mut self, add: impl FnOnce(&mut Self)) {
+        self.negative = !self.negative;
+        add(self);
+        self.negative = !self.negative;
+    }
+
     fn add(&mut self, name: &str, data: &[u8]) {
         if let Some(zone) = self.zone_of(name) {
-            self.digests[zone] = self.digests[zone] + self.canonical.record(name, data);
+            let (sum, record) = (self.digests[zone], self.canonical.record(name, data));
+            self.digests[zone] = if self.negative { sum - record } else { sum + record };
         }
     }
 
