@@ -255,6 +255,24 @@ impl Records {
         (self.interfaces.rejected(), self.components.rejected())
     }
 
+    /// The rows of a MAC.
+    pub fn interfaces_with(&self, mac: Mac) -> impl Iterator<Item = &InterfaceRecord> {
+        self.interfaces.matching(move |record| record.mac.cmp(&mac))
+    }
+
+    /// The component with this xname.
+    pub fn component(&self, id: &Xname) -> Option<&ComponentRecord> {
+        self.components.matching(|record| record.id.cmp(id)).next()
+    }
+
+    /// The components for which `compare`, which goes by the order of xnames, says equal.
+    pub fn components_matching(
+        &self,
+        compare: impl Fn(&Xname) -> Ordering,
+    ) -> impl Iterator<Item = &ComponentRecord> {
+        self.components.matching(move |record| compare(&record.id))
+    }
+
     /// Everything that is wrong with what was read, rejected records included.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.interfaces.problems().chain(self.components.problems())

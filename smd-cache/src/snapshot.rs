@@ -14,6 +14,7 @@ mod judged;
 mod keys;
 mod legacy;
 mod names;
+mod patch;
 mod sorted;
 mod zones;
 
@@ -23,6 +24,7 @@ pub use digest::Digest;
 pub use index::Counts;
 pub use items::{Address, Component, Interface};
 pub use legacy::{Legacy, LegacyZone};
+pub use patch::{Touched, patch};
 pub use zones::ZoneSerial;
 
 use index::Index;
