@@ -22,13 +22,13 @@ pub use build::build;
 pub use change::Change;
 pub use digest::Digest;
 pub use index::Counts;
-pub use items::{Address, Component, Interface};
+pub use items::{Address, Component, Interface, Traits};
 pub use legacy::{Legacy, LegacyZone};
 pub use patch::{Touched, patch};
 pub use zones::ZoneSerial;
 
 use index::Index;
-use judged::KnownPolicies;
+use judged::Known;
 use legacy::Holders;
 use sorted::{Keyed, Sorted};
 use std::{cmp::Ordering, net::IpAddr, sync::Arc};
@@ -48,8 +48,8 @@ pub struct Snapshot {
     /// By xname.
     components: Sorted<Entry<Component>>,
     index: Index,
-    /// Those that the items refer to.
-    policies: KnownPolicies,
+    /// What items share.
+    known: Known,
     /// Where it is what is left of one before a restart.
     holders: Option<Arc<Holders>>,
 }

@@ -6,10 +6,10 @@ use super::{
     claims::{Draft, Settled, settle_addresses, settle_macs},
     digest::Canonical,
     index::{Index, parents},
-    judged::{Judged, KnownPolicies},
+    judged::{Judged, Known},
     keys::TextMap,
     names::{Names, as_they_were},
-    sorted::{Keyed, Sorted},
+    sorted::{Iter, Keyed, Sorted},
     zones,
 };
 use crate::{
@@ -42,76 +42,62 @@ pub fn build(
     let nids = node_numbers(&components);
     let before = as_they_were(&components, previous);
     let mut names = Names::new(naming, &components, &nids, previous, before);
-    let mut policies = KnownPolicies::default();
-    let judged = Judged::new(naming, &components, &drafts, &mut names, &mut policies);
+    let mut known = Known::default();
+    let judged = Judged::new(naming, &components, &drafts, &mut names, &mut known);
     names.settle();
     problems.append(&mut names.problems);
     problems.sort();
     problems.dedup();
 
-    let (interfaces, together) = judged.interfaces(&drafts, &names, components.len());
-    let new_components = judged.components(&components, &names, together);
+    let nothing = Snapshot::default();
+    let before = previous.unwrap_or(&nothing);
+    let mut canonical = Canonical::default();
+    let mut interfaces = Entries::new(drafts.len(), &before.interfaces, |item| canonical.interface(item));
+    let together = judged.interfaces(&drafts, &names, components.len(), |item| interfaces.push(item));
+    let interfaces = interfaces.done();
+    // `enabled` counts only for some rules, which may be others than before.
+    let with_enabled = naming.looks_at_enabled();
+    let comparable =
+        if before.with_enabled == with_enabled { &before.components } else { &nothing.components };
+    let mut new_components =
+        Entries::new(components.len(), comparable, |item| canonical.component(item, with_enabled));
+    judged.components(&components, &names, together, &mut known).for_each(|item| new_components.push(item));
+    let new_components = new_components.done();
     drop(judged);
     let (borne, rivals) = names.into_borne();
     let index = Index {
+        parents: parents(&borne, naming.zones()),
+        names: Sorted::new(borne),
+        rivals: Sorted::new(rivals),
         claims: claims(&drafts, &lost),
         lost: sorted(lost),
         rows: rows(&drafts, &components, &others),
         others: sorted(others.into_iter().map(|(mac, id)| (mac, id.clone())).collect()),
-        parents: parents(&borne, naming.zones()),
-        names: Sorted::new(borne),
-        rivals: Sorted::new(rivals),
         servable: drafts.iter().filter(|draft| draft.owner.is_some() && !draft.addresses.is_empty()).count(),
     };
-    let items = Items { interfaces, components: new_components, index, policies };
-    (items.assemble(naming, previous, now), problems)
+    let digest = digest(&mut canonical, naming, &interfaces, &new_components);
+    let mut snapshot = Snapshot {
+        generation: before.generation,
+        digest,
+        domain: naming.domain().cloned(),
+        zones: before.zones.clone(),
+        with_enabled,
+        interfaces,
+        components: new_components,
+        index,
+        known,
+        holders: None,
+    };
+    if previous.is_none_or(|previous| previous.digest != digest) {
+        let records = zones::digests(naming.zones(), before, &snapshot.interfaces, &snapshot.components);
+        snapshot.generation += 1;
+        snapshot.zones = zones::serials(naming.zones(), &before.zones, records, now);
+    }
+    (snapshot, problems)
 }
 
 /// Where a component stands in the list of all.
 type Positions<'a> = TextMap<&'a Xname, u32>;
-
-/// Everything settled and named, before it is compared with what was there.
-struct Items {
-    interfaces: Vec<Interface>,
-    components: Vec<Component>,
-    index: Index,
-    policies: KnownPolicies,
-}
-
-impl Items {
-    fn assemble(self, naming: &Naming, previous: Option<&Snapshot>, now: Timestamp) -> Snapshot {
-        let nothing = Snapshot::default();
-        let before = previous.unwrap_or(&nothing);
-        let mut canonical = Canonical::default();
-        let interfaces = entries(self.interfaces, &before.interfaces, |item| canonical.interface(item));
-        // `enabled` counts only for some rules, which may be others than before.
-        let with_enabled = naming.looks_at_enabled();
-        let comparable =
-            if before.with_enabled == with_enabled { &before.components } else { &nothing.components };
-        let components = entries(self.components, comparable, |item| canonical.component(item, with_enabled));
-        let digest = digest(&mut canonical, naming, &interfaces, &components);
-        let (generation, zones) = match previous.is_some_and(|previous| previous.digest == digest) {
-            true => (before.generation, before.zones.clone()),
-            false => {
-                let records = zones::digests(naming.zones(), before, &interfaces, &components);
-                (before.generation + 1, zones::serials(naming.zones(), &before.zones, records, now))
-            }
-        };
-        let (domain, index, policies) = (naming.domain().cloned(), self.index, self.policies);
-        Snapshot {
-            generation,
-            digest,
-            domain,
-            zones,
-            with_enabled,
-            interfaces,
-            components,
-            index,
-            policies,
-            holders: None,
-        }
-    }
-}
 
 fn digest(
     canonical: &mut Canonical,
@@ -127,21 +113,34 @@ fn digest(
     domain + zones + interfaces + components
 }
 
-/// Takes over the items of the previous snapshot that are the same in everything. Both lists are in order of their keys.
-fn entries<T: PartialEq + Keyed>(
-    new: Vec<T>,
-    old: &Sorted<Entry<T>>,
-    mut hashed: impl FnMut(T) -> Entry<T>,
-) -> Sorted<Entry<T>> {
-    let mut old = old.iter().peekable();
-    let entry = |item: T| {
-        while old.next_if(|before| before.item.order(&item).is_lt()).is_some() {}
-        match old.next_if(|before| *before.item == item) {
-            Some(before) => before.clone(),
-            None => hashed(item),
+/// A list that takes over the items of the previous snapshot that are the same in everything. Items come one by one, so that
+/// those that nobody needs do not pile up.
+struct Entries<'a, T, F> {
+    old: Iter<'a, Entry<T>>,
+    new: Vec<Entry<T>>,
+    hashed: F,
+}
+
+impl<'a, T: PartialEq + Keyed, F: FnMut(T) -> Entry<T>> Entries<'a, T, F> {
+    fn new(count: usize, old: &'a Sorted<Entry<T>>, hashed: F) -> Entries<'a, T, F> {
+        Entries { old: old.iter(), new: Vec::with_capacity(count), hashed }
+    }
+
+    /// In order.
+    fn push(&mut self, item: T) {
+        while self.old.peek().is_some_and(|before| before.item.order(&item).is_lt()) {
+            self.old.next();
         }
-    };
-    Sorted::new(new.into_iter().map(entry).collect())
+        let entry = match self.old.peek().filter(|before| *before.item == item) {
+            Some(before) => before.clone(),
+            None => (self.hashed)(item),
+        };
+        self.new.push(entry);
+    }
+
+    fn done(self) -> Sorted<Entry<T>> {
+        Sorted::new(self.new)
+    }
 }
 
 fn sorted<T: Keyed + Ord>(mut entries: Vec<T>) -> Sorted<T> {

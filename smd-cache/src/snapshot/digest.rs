@@ -1,6 +1,6 @@
 //! Hashes of content that are the same in every instance, whatever the order in which SMD was read.
 
-use super::{Address, Component, Entry, Interface};
+use super::{Address, Component, Entry, Interface, Traits};
 use crate::naming::Policy;
 use std::{
     fmt,
@@ -67,8 +67,8 @@ impl Canonical {
     /// A component without `state` and `flag`, and without `enabled` unless a rule looks at it.
     pub fn component(&mut self, component: Component, with_enabled: bool) -> Entry<Component> {
         self.start(b'c');
-        let Component { id, kind, role, sub_role, arch, class, .. } = &component;
-        for text in [id.as_str(), kind, role, sub_role, arch, class] {
+        let Traits { kind, role, sub_role, arch, class, .. } = &*component.traits;
+        for text in [component.id.as_str(), kind, role, sub_role, arch, class] {
             self.text(text);
         }
         self.maybe(component.nid.map(|nid| nid.to_string()).as_deref());

@@ -3,7 +3,7 @@
 use super::sorted::Keyed;
 use crate::naming::Policy;
 use jiff::Timestamp;
-use std::{cmp::Ordering, net::IpAddr, sync::Arc};
+use std::{cmp::Ordering, net::IpAddr, ops::Deref, sync::Arc};
 use values::{Mac, Name, Xname};
 
 /// A network interface with its named addresses.
@@ -83,10 +83,21 @@ impl Address {
 pub struct Component {
     /// The key.
     pub id: Xname,
-    /// Node, NodeBMC ...
-    pub kind: Arc<str>,
     /// SMD's own.
     pub nid: Option<i64>,
+    /// Part of generation and digest where a rule matches on it.
+    pub enabled: Option<bool>,
+    /// Every name it bears.
+    pub names: Arc<[Name]>,
+    /// All else: few components differ in it.
+    pub traits: Arc<Traits>,
+}
+
+/// What SMD says of thousands of components alike; held once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Traits {
+    /// Node, NodeBMC ...
+    pub kind: Arc<str>,
     /// Role.
     pub role: Arc<str>,
     /// Sub-role.
@@ -99,10 +110,14 @@ pub struct Component {
     pub state: Arc<str>,
     /// Not part of generation and digest.
     pub flag: Arc<str>,
-    /// Part of generation and digest where a rule matches on it.
-    pub enabled: Option<bool>,
     /// Groups.
     pub groups: Vec<String>,
-    /// Every name it bears.
-    pub names: Arc<[Name]>,
+}
+
+impl Deref for Component {
+    type Target = Traits;
+
+    fn deref(&self) -> &Traits {
+        &self.traits
+    }
 }

@@ -1,7 +1,7 @@
 //! The rules put to every address and component, and the items that come of it once it is settled who has which name.
 
 use super::{
-    Address, Component, Interface,
+    Address, Component, Interface, Traits,
     claims::{Draft, Held},
     names::{Called, Names, Wish},
 };
@@ -36,9 +36,9 @@ impl Judged {
         components: &[&ComponentRecord],
         drafts: &[Draft<'_>],
         names: &mut Names<'_>,
-        known: &mut KnownPolicies,
+        known: &mut Known,
     ) -> Judged {
-        let mut policies = Policies { naming, known };
+        let mut policies = Policies { naming, known: &mut known.policies };
         let mut has_address = vec![false; components.len()];
         let mut interfaces = Vec::with_capacity(drafts.len());
         for draft in drafts {
@@ -64,27 +64,27 @@ impl Judged {
         Judged { interfaces, nameless }
     }
 
-    /// The interfaces, and by component the names of its addresses.
+    /// Hands over each interface, in order. By component the names of its addresses.
     pub fn interfaces(
         &self,
         drafts: &[Draft<'_>],
         names: &Names<'_>,
         components: usize,
-    ) -> (Vec<Interface>, Vec<Together>) {
-        let mut borne: Vec<Together> = Vec::new();
-        borne.resize_with(components, Together::default);
-        let mut interfaces = Vec::with_capacity(drafts.len());
+        mut each: impl FnMut(Interface),
+    ) -> Vec<Together> {
+        let mut together: Vec<Together> = Vec::new();
+        together.resize_with(components, Together::default);
         for (draft, (policy, judgements)) in drafts.iter().zip(&self.interfaces) {
             let mut addresses = Vec::with_capacity(judgements.len());
             for (held, judgement) in draft.addresses.iter().zip(judgements) {
                 let called = draft.owner.zip(judgement.wish.as_ref()).map(|(owner, wish)| {
                     let called = names.called(owner, wish);
-                    borne[owner as usize].add(&called.names);
+                    together[owner as usize].add(&called.names);
                     called
                 });
                 addresses.push(address(held, called, &judgement.policy));
             }
-            interfaces.push(Interface {
+            each(Interface {
                 mac: draft.mac,
                 description: draft.description.clone(),
                 component_id: draft.component_id.cloned(),
@@ -95,23 +95,29 @@ impl Judged {
                 contested: draft.contested,
             });
         }
-        (interfaces, borne)
+        together
     }
 
+    /// In order.
     pub fn components(
         &self,
         records: &[&ComponentRecord],
         names: &Names<'_>,
-        borne: Vec<Together>,
-    ) -> Vec<Component> {
+        together: Vec<Together>,
+        known: &mut Known,
+    ) -> impl Iterator<Item = Component> {
         let nameless = (0..).zip(&self.nameless);
-        let all = records.iter().zip(borne).zip(nameless);
-        all.map(|((record, borne), (position, wish))| {
-            let names =
-                wish.as_ref().map_or_else(|| borne.into_names(), |wish| names.called(position, wish).names);
-            component(record, names)
+        let all = records.iter().zip(together).zip(nameless);
+        all.map(|((record, together), (position, wish))| Component {
+            id: record.id.clone(),
+            nid: record.nid,
+            enabled: record.enabled,
+            names: match wish {
+                Some(wish) => names.called(position, wish).names,
+                None => together.into_names(),
+            },
+            traits: known.traits_of(record),
         })
-        .collect()
     }
 }
 
@@ -120,8 +126,8 @@ impl Judged {
 pub struct Together {
     /// Of the first address; mostly that is all.
     first: Option<Arc<[Name]>>,
-    further: Vec<Name>,
-    known: HashSet<Name>,
+    /// With what is known by then.
+    further: Option<Box<(Vec<Name>, HashSet<Name>)>>,
 }
 
 impl Together {
@@ -130,25 +136,52 @@ impl Together {
         if first == names {
             return;
         }
-        if self.known.is_empty() {
-            self.known.extend(first.iter().cloned());
-        }
-        let fresh = names.iter().filter(|name| self.known.insert((*name).clone()));
-        self.further.extend(fresh.cloned());
+        let start = || Box::new((Vec::new(), first.iter().cloned().collect()));
+        let (further, known) = &mut **self.further.get_or_insert_with(start);
+        further.extend(names.iter().filter(|name| known.insert((*name).clone())).cloned());
     }
 
     fn into_names(self) -> Arc<[Name]> {
         let first = self.first.unwrap_or_default();
-        if self.further.is_empty() { first } else { first.iter().cloned().chain(self.further).collect() }
+        match self.further {
+            None => first,
+            Some(further) => first.iter().cloned().chain(further.0).collect(),
+        }
     }
 }
 
-/// Each policy once, however many addresses it is for: by the positions of the rules that it comes from.
-pub type KnownPolicies = Arc<HashMap<Vec<usize>, Arc<Policy>>>;
+/// What many items have alike, each once. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// By the positions of the rules that a policy comes from.
+    policies: Arc<HashMap<Vec<usize>, Arc<Policy>>>,
+    traits: Arc<HashSet<Arc<Traits>>>,
+}
+
+impl Known {
+    fn traits_of(&mut self, record: &ComponentRecord) -> Arc<Traits> {
+        let traits = Traits {
+            kind: record.kind.clone(),
+            role: record.role.clone(),
+            sub_role: record.sub_role.clone(),
+            arch: record.arch.clone(),
+            class: record.class.clone(),
+            state: record.state.clone(),
+            flag: record.flag.clone(),
+            groups: record.groups.clone(),
+        };
+        if let Some(known) = self.traits.get(&traits) {
+            return known.clone();
+        }
+        let traits = Arc::new(traits);
+        Arc::make_mut(&mut self.traits).insert(traits.clone());
+        traits
+    }
+}
 
 struct Policies<'a> {
     naming: &'a Naming,
-    known: &'a mut KnownPolicies,
+    known: &'a mut Arc<HashMap<Vec<usize>, Arc<Policy>>>,
 }
 
 impl Policies<'_> {
@@ -199,22 +232,5 @@ fn address(held: &Held<'_>, called: Option<Called>, policy: &Arc<Policy>) -> Add
             Address { address, network, domain, fqdn: Some(fqdn), names, policy }
         }
         None => Address { address, network, domain: None, fqdn: None, names: Arc::default(), policy },
-    }
-}
-
-fn component(record: &ComponentRecord, names: Arc<[Name]>) -> Component {
-    Component {
-        id: record.id.clone(),
-        kind: record.kind.clone(),
-        nid: record.nid,
-        role: record.role.clone(),
-        sub_role: record.sub_role.clone(),
-        arch: record.arch.clone(),
-        class: record.class.clone(),
-        state: record.state.clone(),
-        flag: record.flag.clone(),
-        enabled: record.enabled,
-        groups: record.groups.clone(),
-        names,
     }
 }

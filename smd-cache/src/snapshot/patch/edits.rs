@@ -1,7 +1,7 @@
 //! What changes in the lists and indices of a snapshot.
 
 use super::{
-    super::{Component, Digest, Entry, Interface, Snapshot, judged::KnownPolicies},
+    super::{Component, Digest, Entry, Interface, Snapshot, judged::Known},
     addresses::{Interfaces, claimed},
     names::{Components, Outcome},
 };
@@ -28,7 +28,7 @@ pub struct Edits<'a> {
     digest: Digest,
     sums: Sums<'a>,
     index: Index,
-    policies: KnownPolicies,
+    known: Known,
 }
 
 impl<'a> Edits<'a> {
@@ -38,14 +38,14 @@ impl<'a> Edits<'a> {
         settled: &Interfaces<'_>,
         named: Components,
     ) -> Option<Edits<'a>> {
-        let Components { ids, interfaces, components, outcomes, policies } = named;
+        let Components { ids, interfaces, components, outcomes, known } = named;
         let mut edits = Edits {
             interfaces: Vec::new(),
             components: Vec::new(),
             digest: previous.digest,
             sums: Sums::after(naming.zones(), &previous.zones)?,
             index: indexed(naming, previous, settled, &outcomes),
-            policies,
+            known,
         };
         let gone = settled.touched.iter().filter(|mac| !settled.drafts.contains_key(mac));
         gone.for_each(|mac| edits.interface(previous.interface_entry(*mac), None));
@@ -105,7 +105,7 @@ impl<'a> Edits<'a> {
             interfaces: previous.interfaces.edited(self.interfaces),
             components: previous.components.edited(self.components),
             index: self.index,
-            policies: self.policies,
+            known: self.known,
             holders: None,
         }
     }

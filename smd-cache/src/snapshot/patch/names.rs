@@ -5,10 +5,10 @@ use crate::{
     naming::Naming,
     records::{ComponentRecord, Problem, Records},
     snapshot::{
-        Component, Interface,
+        Component, Interface, Traits,
         build::{lies_below, node_number},
         claims::{Draft, MAX_NAMED},
-        judged::{Judged, KnownPolicies},
+        judged::{Judged, Known},
         names::{Names, contested_name, owner_of_contested},
     },
 };
@@ -24,7 +24,7 @@ pub struct Components {
     pub components: Vec<Component>,
     /// By each name that they ask or asked for.
     pub outcomes: BTreeMap<Name, Outcome>,
-    pub policies: KnownPolicies,
+    pub known: Known,
 }
 
 /// Who has a name, and who asks for it.
@@ -51,19 +51,19 @@ impl Components {
         mut ids: BTreeSet<Xname>,
         problems: &mut Vec<Problem>,
     ) -> Option<Components> {
-        let mut policies = previous.policies.clone();
+        let mut known = previous.known.clone();
         loop {
             if ids.len() > MAX_PATCHED {
                 return None;
             }
-            let before = asked_before(naming, previous, &ids, &mut policies);
+            let before = asked_before(naming, previous, &ids, &mut known);
             let (done, outside) = {
                 let now = Side::now(records, previous, interfaces, &ids)?;
-                now.named(naming, previous, &ids, before, &mut policies, problems)
+                now.named(naming, previous, &ids, before, &mut known, problems)
             };
             if outside.is_empty() {
                 let (interfaces, components, outcomes) = done;
-                return Some(Components { ids, interfaces, components, outcomes, policies });
+                return Some(Components { ids, interfaces, components, outcomes, known });
             }
             ids.extend(outside);
         }
@@ -109,13 +109,13 @@ impl<'a> Side<'a> {
         previous: &Snapshot,
         ids: &BTreeSet<Xname>,
         before: BTreeMap<Name, BTreeSet<Xname>>,
-        policies: &mut KnownPolicies,
+        known: &mut Known,
         problems: &mut Vec<Problem>,
     ) -> (Named, BTreeSet<Xname>) {
         let Side { components, nids, drafts } = self;
         let held = components.iter().map(|record| previous.component(&record.id).map(|held| &**held));
         let mut names = Names::new(naming, &components, &nids, Some(previous), held.collect());
-        let judged = Judged::new(naming, &components, &drafts, &mut names, policies);
+        let judged = Judged::new(naming, &components, &drafts, &mut names, known);
         let mut asked: BTreeMap<Name, (BTreeSet<Xname>, BTreeSet<Xname>)> =
             before.into_iter().map(|(name, inside)| (name, (inside, BTreeSet::new()))).collect();
         for (name, inside) in names.asked() {
@@ -140,8 +140,9 @@ impl<'a> Side<'a> {
             names.award(&name, owner.as_ref().and_then(|owner| position(&components, owner)));
             outcomes.insert(name, Outcome { before, now: Asked { count, inside: now, owner } });
         }
-        let (interfaces, together) = judged.interfaces(&drafts, &names, components.len());
-        let components = judged.components(&components, &names, together);
+        let mut interfaces = Vec::new();
+        let together = judged.interfaces(&drafts, &names, components.len(), |item| interfaces.push(item));
+        let components = judged.components(&components, &names, together, known).collect();
         if outside.is_empty() {
             problems.append(&mut names.problems);
             problems.append(&mut contested);
@@ -155,7 +156,7 @@ fn asked_before(
     naming: &Naming,
     previous: &Snapshot,
     ids: &BTreeSet<Xname>,
-    policies: &mut KnownPolicies,
+    known: &mut Known,
 ) -> BTreeMap<Name, BTreeSet<Xname>> {
     let held = ids.iter().filter_map(|id| Some(&**previous.component(id)?));
     let held: Vec<&Component> = held.collect();
@@ -172,14 +173,14 @@ fn asked_before(
     let drafts = placed(drafts.map(|interface| Draft::as_it_was(interface)), &components);
     let held = held.into_iter().map(Some).collect();
     let mut names = Names::new(naming, &components, &nids, Some(previous), held);
-    Judged::new(naming, &components, &drafts, &mut names, policies);
+    Judged::new(naming, &components, &drafts, &mut names, known);
     let owned = |ids: BTreeSet<&Xname>| ids.into_iter().cloned().collect();
     names.asked().into_iter().map(|(name, ids)| (name, owned(ids))).collect()
 }
 
 fn as_record(component: &Component) -> ComponentRecord {
-    let Component { id, kind, nid, role, sub_role, arch, class, state, flag, enabled, groups, .. } =
-        component.clone();
+    let Component { id, nid, enabled, traits, .. } = component.clone();
+    let Traits { kind, role, sub_role, arch, class, state, flag, groups } = (*traits).clone();
     let problems = Vec::new();
     ComponentRecord { id, kind, nid, role, sub_role, arch, class, state, flag, enabled, groups, problems }
 }
