@@ -2,9 +2,12 @@
 
 use super::{AddressRecord, ComponentRecord, InterfaceRecord, Problem, Reason};
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::HashSet, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, fmt, marker::PhantomData, net::IpAddr, sync::Arc};
 use values::{Mac, Xname};
 
 /// Longest description, role, network ... that is kept, in bytes; the rest is cut off. A guess: SMD itself has no limit,
@@ -43,35 +46,69 @@ pub struct BadBody {
 /// The body of `GET Inventory/EthernetInterfaces`: an array.
 pub fn decode_interfaces(body: &[u8]) -> Result<Decoded<InterfaceRecord>, BadBody> {
     let expected = "an array of Ethernet interfaces";
-    let rows: Vec<&RawValue> = serde_json::from_slice(body).map_err(|cause| BadBody { expected, cause })?;
-    Ok(decode_rows(&rows, interface))
+    let rows: Rows<InterfaceRecord> =
+        serde_json::from_slice(body).map_err(|cause| BadBody { expected, cause })?;
+    Ok(rows.0)
 }
 
 /// The body of `GET State/Components`: an object with the array `Components`.
 pub fn decode_components(body: &[u8]) -> Result<Decoded<ComponentRecord>, BadBody> {
     #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(rename = "Components", borrow)]
-        components: Vec<&'a RawValue>,
+    struct Body {
+        #[serde(rename = "Components")]
+        components: Rows<ComponentRecord>,
     }
     let expected = "an object with an array 'Components'";
     let body: Body = serde_json::from_slice(body).map_err(|cause| BadBody { expected, cause })?;
-    Ok(decode_rows(&body.components, component))
+    Ok(body.components.0)
 }
 
-fn decode_rows<R>(
-    rows: &[&RawValue],
-    decode: fn(&RawValue, &mut Texts) -> Result<R, Rejected>,
-) -> Decoded<R> {
-    let mut texts = Texts::default();
-    let mut decoded = Decoded { records: Vec::with_capacity(rows.len()), rejected: Vec::new() };
-    for row in rows {
-        match decode(row, &mut texts) {
-            Ok(record) => decoded.records.push(record),
-            Err(rejected) => decoded.rejected.push(rejected),
-        }
+/// An array of which each row is decoded as it is met.
+struct Rows<R>(Decoded<R>);
+
+/// A record that may be misshapen by itself.
+trait FromRow: Sized {
+    fn from_row(row: &RawValue, texts: &mut Texts) -> Result<Self, Rejected>;
+}
+
+impl FromRow for InterfaceRecord {
+    fn from_row(row: &RawValue, texts: &mut Texts) -> Result<Self, Rejected> {
+        interface(row, texts)
     }
-    decoded
+}
+
+impl FromRow for ComponentRecord {
+    fn from_row(row: &RawValue, texts: &mut Texts) -> Result<Self, Rejected> {
+        component(row, texts)
+    }
+}
+
+impl<'de, R: FromRow> Deserialize<'de> for Rows<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(RowsVisitor(PhantomData))
+    }
+}
+
+struct RowsVisitor<R>(PhantomData<R>);
+
+impl<'de, R: FromRow> Visitor<'de> for RowsVisitor<R> {
+    type Value = Rows<R>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Rows<R>, A::Error> {
+        let mut texts = Texts::default();
+        let mut decoded = Decoded { records: Vec::new(), rejected: Vec::new() };
+        while let Some(row) = rows.next_element::<&RawValue>()? {
+            match R::from_row(row, &mut texts) {
+                Ok(record) => decoded.records.push(record),
+                Err(rejected) => decoded.rejected.push(rejected),
+            }
+        }
+        Ok(Rows(decoded))
+    }
 }
 
 /// Types, roles, networks: each text once, however many records have it.
@@ -307,7 +344,7 @@ fn is_usable(address: IpAddr) -> bool {
 
 /// The record, which must be an object: a list of values without names would do for serde.
 fn object<'a, T: Deserialize<'a>>(row: &'a RawValue) -> Result<T, Rejected> {
-    let misshapen = |cause: &dyn std::fmt::Display| {
+    let misshapen = |cause: &dyn fmt::Display| {
         let message = format!("{} is not the record SMD documents: {cause}", start(row.get()));
         Rejected { key: start(row.get()), problem: Problem::new(Reason::BadRecord, message) }
     };
