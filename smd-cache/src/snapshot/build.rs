@@ -51,21 +51,14 @@ pub fn build(
 
     let nothing = Snapshot::default();
     let before = previous.unwrap_or(&nothing);
-    let mut canonical = Canonical::default();
-    let mut interfaces = Entries::new(drafts.len(), &before.interfaces, |item| canonical.interface(item));
-    let together = judged.interfaces(&drafts, &names, components.len(), |item| interfaces.push(item));
-    let interfaces = interfaces.done();
-    // `enabled` counts only for some rules, which may be others than before.
     let with_enabled = naming.looks_at_enabled();
-    let comparable =
-        if before.with_enabled == with_enabled { &before.components } else { &nothing.components };
-    let mut new_components =
-        Entries::new(components.len(), comparable, |item| canonical.component(item, with_enabled));
-    judged.components(&components, &names, together, &mut known).for_each(|item| new_components.push(item));
-    let new_components = new_components.done();
+    let mut snapshot = Snapshot { with_enabled, ..Snapshot::default() };
+    let asked = Asked { records: &components, drafts: &drafts, names: &names, judged: &judged };
+    (snapshot.interfaces, snapshot.components) = items(&asked, before, with_enabled, &mut known);
+    snapshot.known = known;
     drop(judged);
     let (borne, rivals) = names.into_borne();
-    let index = Index {
+    snapshot.index = Index {
         parents: parents(&borne, naming.zones()),
         names: Sorted::new(borne),
         rivals: Sorted::new(rivals),
@@ -75,36 +68,60 @@ pub fn build(
         others: sorted(others.into_iter().map(|(mac, id)| (mac, id.clone())).collect()),
         servable: drafts.iter().filter(|draft| draft.owner.is_some() && !draft.addresses.is_empty()).count(),
     };
-    let digest = digest(&mut canonical, naming, &interfaces, &new_components);
-    let mut snapshot = Snapshot {
-        generation: before.generation,
-        digest,
-        domain: naming.domain().cloned(),
-        zones: before.zones.clone(),
-        with_enabled,
-        interfaces,
-        components: new_components,
-        index,
-        known,
-        holders: None,
-    };
-    if previous.is_none_or(|previous| previous.digest != digest) {
-        let records = zones::digests(naming.zones(), before, &snapshot.interfaces, &snapshot.components);
-        snapshot.generation += 1;
-        snapshot.zones = zones::serials(naming.zones(), &before.zones, records, now);
-    }
+    number(&mut snapshot, naming, previous, now);
     (snapshot, problems)
+}
+
+/// Digest, generation and zones.
+fn number(snapshot: &mut Snapshot, naming: &Naming, previous: Option<&Snapshot>, now: Timestamp) {
+    let nothing = Snapshot::default();
+    let before = previous.unwrap_or(&nothing);
+    snapshot.domain = naming.domain().cloned();
+    snapshot.digest = digest(naming, &snapshot.interfaces, &snapshot.components);
+    if previous.is_some_and(|previous| previous.digest == snapshot.digest) {
+        snapshot.generation = before.generation;
+        snapshot.zones = before.zones.clone();
+        return;
+    }
+    let records = zones::digests(naming.zones(), before, &snapshot.interfaces, &snapshot.components);
+    snapshot.generation = before.generation + 1;
+    snapshot.zones = zones::serials(naming.zones(), &before.zones, records, now);
+}
+
+/// Everything settled, and what it wants to be called.
+struct Asked<'a> {
+    records: &'a [&'a ComponentRecord],
+    drafts: &'a [Draft<'a>],
+    names: &'a Names<'a>,
+    judged: &'a Judged,
+}
+
+type Lists = (Sorted<Entry<Interface>>, Sorted<Entry<Component>>);
+
+fn items(asked: &Asked<'_>, before: &Snapshot, with_enabled: bool, known: &mut Known) -> Lists {
+    let Asked { records, drafts, names, judged } = asked;
+    let mut canonical = Canonical::default();
+    let mut interfaces = Entries::new(drafts.len(), &before.interfaces, |item| canonical.interface(item));
+    let together = judged.interfaces(drafts, names, records.len(), |item| interfaces.push(item));
+    let interfaces = interfaces.done();
+    // `enabled` counts only for some rules, which may be others than before.
+    let nothing = Sorted::default();
+    let comparable = if before.with_enabled == with_enabled { &before.components } else { &nothing };
+    let mut components =
+        Entries::new(records.len(), comparable, |item| canonical.component(item, with_enabled));
+    judged.components(records, names, together, known).for_each(|item| components.push(item));
+    (interfaces, components.done())
 }
 
 /// Where a component stands in the list of all.
 type Positions<'a> = TextMap<&'a Xname, u32>;
 
 fn digest(
-    canonical: &mut Canonical,
     naming: &Naming,
     interfaces: &Sorted<Entry<Interface>>,
     components: &Sorted<Entry<Component>>,
 ) -> Digest {
+    let mut canonical = Canonical::default();
     let domain = naming.domain().map_or("", Name::as_str);
     let domain = canonical.name(b'd', domain);
     let zones: Digest = naming.zones().iter().map(|zone| canonical.name(b'z', zone.name.as_str())).sum();
