@@ -153,6 +153,25 @@ impl Snapshot {
         self.components.iter().map(|entry| &entry.item)
     }
 
+    /// The interfaces after this one, by MAC; none: all. For whoever goes through them in pieces: holding the snapshot and a
+    /// key costs less than a list of them all.
+    pub fn interfaces_after(&self, after: Option<Mac>) -> impl Iterator<Item = &Arc<Interface>> {
+        let later = self.interfaces.from(move |entry| match after {
+            Some(after) => entry.item.mac.cmp(&after).then(Ordering::Less),
+            None => Ordering::Greater,
+        });
+        later.map(|entry| &entry.item)
+    }
+
+    /// Likewise the components, by xname.
+    pub fn components_after(&self, after: Option<&Xname>) -> impl Iterator<Item = &Arc<Component>> {
+        let later = self.components.from(move |entry| match after {
+            Some(after) => entry.item.id.cmp(after).then(Ordering::Less),
+            None => Ordering::Greater,
+        });
+        later.map(|entry| &entry.item)
+    }
+
     /// How much there is.
     pub fn counts(&self) -> Counts {
         Counts {

@@ -165,6 +165,26 @@ fn everything_is_found_by_every_key() {
 }
 
 #[test]
+fn everything_can_be_gone_through_in_pieces() {
+    let rows = |number: u16| format!("02:00:00:00:{:02x}:{:02x} -", number / 256, number % 256);
+    let rows: Vec<String> = (0..1000).map(rows).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let (snapshot, _) = first(&rows, &NODES);
+    let mut pieces = Vec::new();
+    while let Some(next) =
+        snapshot.interfaces_after(pieces.last().map(|last: &Arc<Interface>| last.mac)).next()
+    {
+        pieces.push(next.clone());
+    }
+    assert!(pieces.iter().eq(snapshot.interfaces()));
+    assert!(snapshot.interfaces_after(None).eq(snapshot.interfaces()));
+    let after: Vec<&str> =
+        snapshot.components_after(Some(&"x0c0s0b0".parse().unwrap())).map(|held| held.id.as_str()).collect();
+    assert_eq!(after, ["x0c0s0b0n0", "x0c0s0b0n1"]);
+    assert!(snapshot.components_after(None).eq(snapshot.components()));
+}
+
+#[test]
 fn interfaces_without_a_component_have_addresses_but_no_names() {
     let (snapshot, problems) =
         first(&["02:00:00:00:00:01 - - 10.0.0.1", "02:00:00:00:00:02 x9c0s0b0n0 - 10.0.0.2"], &NODES);
