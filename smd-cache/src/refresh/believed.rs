@@ -8,7 +8,7 @@ use crate::{
     naming::Naming,
     records::{ComponentRecord, Decoded, InterfaceRecord, Problem, Read, Reason, Records},
     smd::Groups,
-    snapshot::{self, Snapshot},
+    snapshot::{self, Snapshot, Touched},
     store::{Contents, Keeping},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -334,9 +334,16 @@ impl Believed {
             without_reports(&mut picture);
             return picture;
         }
-        let _ = touched;
-        let previous = before.map(|before| &*before.snapshot);
-        let (snapshot, problems) = snapshot::build(&self.records, &self.naming, previous, now);
+        // Of a picture by other rules, or one that was broken off, nothing can be said of what changed since.
+        let goes_on = before.filter(|before| self.built.is_some() && before.naming == self.naming);
+        let patched = goes_on.zip(touched).and_then(|(before, (macs, ids))| {
+            let touched = Touched { macs, ids };
+            snapshot::patch(&self.records, &self.naming, &before.snapshot, &before.problems, &touched, now)
+        });
+        let (snapshot, problems) = patched.unwrap_or_else(|| {
+            let previous = before.map(|before| &*before.snapshot);
+            snapshot::build(&self.records, &self.naming, previous, now)
+        });
         self.built = Some(revision);
         let (snapshot, problems, naming) = (Arc::new(snapshot), Arc::new(problems), self.naming.clone());
         Picture { snapshot, problems, naming, held_back: None }
