@@ -1,5 +1,7 @@
 //! The program: its flags, then [`daemon::main`] or a question to the running one.
 
+mod allocator;
+
 use clap::Parser;
 use smd_cache::ask::{self, Question};
 use std::process::ExitCode;
@@ -17,7 +19,10 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.question {
-        None => daemon::main(config::Program::SmdCache, arguments.daemon, smd_cache::serve),
+        None => {
+            allocator::settle();
+            daemon::main(config::Program::SmdCache, arguments.daemon, smd_cache::serve)
+        }
         Some(question) => ask::main(&arguments.daemon.config, &question),
     }
 }
