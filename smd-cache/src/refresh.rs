@@ -158,7 +158,7 @@ impl Refresher {
 
 /// What a task that reads brings.
 enum Arrived {
-    Whole(Result<Whole, Failed>),
+    Whole(Box<Result<Whole, Failed>>),
     Delta(Result<Delta, Failed>),
     Confirmed(Result<Confirmed, Failed>),
     /// The snapshot file has its name.
@@ -412,7 +412,7 @@ impl Owner {
             self.forcing.waiting.append(&mut self.forcing.coming);
             let hashes = self.believed.hashes();
             let whole = self.reader.clone().whole(hashes, self.settings.groups, self.believed.wanted());
-            self.reads.spawn(async move { (now, Arrived::Whole(whole.await)) });
+            self.reads.spawn(async move { (now, Arrived::Whole(Box::new(whole.await))) });
         }
         if self.delta.is_due(now) {
             self.delta.begin();
@@ -448,8 +448,10 @@ impl Owner {
 
     async fn arrived(&mut self, begun: Instant, arrived: Arrived) {
         match arrived {
-            Arrived::Whole(Ok(whole)) => self.learn_whole(begun, whole).await,
-            Arrived::Whole(Err(failed)) => self.whole_failed(begun, failed),
+            Arrived::Whole(outcome) => match *outcome {
+                Ok(whole) => self.learn_whole(begun, whole).await,
+                Err(failed) => self.whole_failed(begun, failed),
+            },
             Arrived::Delta(outcome) => self.learn_delta(begun, outcome).await,
             Arrived::Confirmed(outcome) => self.learn_confirmed(outcome).await,
             Arrived::Kept(outcome) => self.kept(outcome),

@@ -210,7 +210,7 @@ impl<R: Record> Held<R> {
 
     /// What was put, replaced or removed since the last call; `None`: too much to list.
     pub fn take_touched(&mut self) -> Option<BTreeSet<R::Name>> {
-        std::mem::replace(&mut self.touched.0, Some(BTreeSet::new()))
+        self.touched.0.replace(BTreeSet::new())
     }
 
     pub fn records(&self) -> impl Iterator<Item = &R> {

@@ -15,7 +15,7 @@ fn records() -> Records {
     let read = Read { sequence: 1, started_at: Timestamp::UNIX_EPOCH };
     let mut records = Records::new();
     let mut components = decode_components(components.as_bytes()).unwrap();
-    components.records[0].groups = vec!["blue".to_owned(), "green".to_owned()].into();
+    components.records[0].groups = vec!["blue".to_owned(), "green".to_owned()];
     records.apply_whole_interfaces(read, decode_interfaces(interfaces.as_bytes()).unwrap());
     records.apply_whole_components(read, components);
     records
