@@ -177,10 +177,12 @@ impl SmdCache for Service {
         _: Request<v1::ListInterfacesRequest>,
     ) -> Result<Response<Self::ListInterfacesStream>, Status> {
         let (_, snapshot, place) = self.picture()?;
-        let interfaces: Vec<_> = snapshot.interfaces().cloned().collect();
-        Ok(self.list(interfaces.into_iter().map(move |interface| {
+        let mut last = None;
+        Ok(self.list(std::iter::from_fn(move || {
             let _held_until_the_end = &place;
-            snapshot.with_component(&interface)
+            let interface = snapshot.interfaces_after(last).next()?;
+            last = Some(interface.mac);
+            Some(snapshot.with_component(interface))
         })))
     }
 

@@ -205,6 +205,10 @@ impl State {
         }
         self.view.store(new);
         self.published.send_replace(());
+        // The last of a whole snapshot takes tens of milliseconds to free: not where look-ups wait for it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn_blocking(move || drop(old)));
+        }
     }
 
     /// Notes how a read of a source ended.

@@ -17,7 +17,7 @@ pub use clients::{Clients, MAX_WATCHERS, Registered, TooMany};
 pub use history::{History, Next};
 
 use crate::{
-    snapshot::{Component, Interface, Snapshot},
+    snapshot::Snapshot,
     state::{State, View},
 };
 use futures::{FutureExt, Stream};
@@ -28,7 +28,6 @@ use std::{
     sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
-    vec,
 };
 use tokio::{
     sync::mpsc,
@@ -36,12 +35,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use values::{Mac, Xname};
 
 /// The contract: a client gives up after three of these were missed.
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// A watcher that takes nothing for this long is cut off: by then it holds us for dead, too.
 const SEND_LIMIT: Duration = Duration::from_secs(6);
+
+/// A watcher takes a whole snapshot within this, or is cut off, for it holds that one as long: 100,000 interfaces are 60 MB, 50 s at
+/// 10 Mbit/s. A guess that allows for more than twice that.
+const WHOLE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Events between the session and the connection: one that is being encoded, one that is ready.
 const QUEUE: usize = 1;
@@ -87,11 +91,14 @@ enum Phase {
     Following(u64),
 }
 
+/// How far the picture has been sent: it and two keys, however much is left.
 #[derive(Debug)]
 struct Sending {
-    components: vec::IntoIter<Arc<Component>>,
-    interfaces: vec::IntoIter<Arc<Interface>>,
-    complete: v1::Complete,
+    snapshot: Arc<Snapshot>,
+    component: Option<Xname>,
+    interface: Option<Mac>,
+    freshness: v1::Freshness,
+    began: Instant,
 }
 
 impl Session {
@@ -114,7 +121,11 @@ impl Session {
                 self.wait(state, greeted)
             }
             Phase::Sending(sending) => {
-                let event = sending.next();
+                let Some(event) = sending.next() else {
+                    let why =
+                        format!("a snapshot was not taken within {} s; watch again", WHOLE_LIMIT.as_secs());
+                    return Step::Cut(Status::resource_exhausted(why));
+                };
                 if let Event::Complete(complete) = &event {
                     let generation = complete.freshness.as_ref().map_or(0, |freshness| freshness.generation);
                     self.phase = Phase::Following(generation);
@@ -218,27 +229,36 @@ fn follow(state: &State, position: &mut u64) -> Step {
 }
 
 impl Sending {
-    fn new(snapshot: &Snapshot, freshness: v1::Freshness) -> Sending {
-        Sending {
-            components: snapshot.components().cloned().collect::<Vec<_>>().into_iter(),
-            interfaces: snapshot.interfaces().cloned().collect::<Vec<_>>().into_iter(),
-            complete: v1::Complete {
-                freshness: Some(freshness),
-                zones: zones(snapshot),
-                domain: Some(domain(snapshot)),
-            },
-        }
+    fn new(snapshot: &Arc<Snapshot>, freshness: v1::Freshness) -> Sending {
+        let snapshot = snapshot.clone();
+        Sending { snapshot, component: None, interface: None, freshness, began: Instant::now() }
     }
 
-    fn next(&mut self) -> Event {
-        let components: Vec<_> =
-            self.components.by_ref().take(PUT_ITEMS).map(|item| (&*item).into()).collect();
-        let room = PUT_ITEMS - components.len();
-        let interfaces: Vec<_> = self.interfaces.by_ref().take(room).map(|item| (&*item).into()).collect();
-        match components.is_empty() && interfaces.is_empty() {
-            true => Event::Complete(std::mem::take(&mut self.complete)),
-            false => Event::Put(v1::Put { interfaces, components }),
+    /// `None`: it takes too long.
+    fn next(&mut self) -> Option<Event> {
+        if self.began.elapsed() > WHOLE_LIMIT {
+            return None;
         }
+        let components: Vec<_> =
+            self.snapshot.components_after(self.component.as_ref()).take(PUT_ITEMS).collect();
+        let room = PUT_ITEMS - components.len();
+        let interfaces: Vec<_> = self.snapshot.interfaces_after(self.interface).take(room).collect();
+        let put = v1::Put {
+            components: components.iter().map(|&item| (&**item).into()).collect(),
+            interfaces: interfaces.iter().map(|&item| (&**item).into()).collect(),
+        };
+        let (component, interface) =
+            (components.last().map(|item| item.id.clone()), interfaces.last().map(|item| item.mac));
+        self.component = component.or(self.component.take());
+        self.interface = interface.or(self.interface);
+        Some(match put == v1::Put::default() {
+            false => Event::Put(put),
+            true => Event::Complete(v1::Complete {
+                freshness: Some(std::mem::take(&mut self.freshness)),
+                zones: zones(&self.snapshot),
+                domain: Some(domain(&self.snapshot)),
+            }),
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Decoded, Problem, Read, Reason, Record, Rejected};
 use jiff::SignedDuration;
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
 };
 
 /// How long a row that went is remembered: twice the longest that a read can take (`smd::WHOLE_TIMEOUT`, three sources).
@@ -33,6 +33,8 @@ pub struct Held<R: Record> {
     losses: usize,
     /// Something that the last whole read said is no longer what is held, so that its body is not to be believed unread.
     overtaken: bool,
+    /// Rows of which something is wrong.
+    noted: BTreeSet<R::Key>,
     touched: Touched<R::Name>,
     revision: u64,
 }
@@ -43,12 +45,18 @@ struct Row<R> {
     /// The last whole read had it.
     in_whole: bool,
     record: R,
+    rare: Option<Box<Rare<R>>>,
+}
+
+/// What hardly any row has, kept apart so that all are small.
+#[derive(Debug)]
+struct Rare<R> {
     /// Further ones with the same key in the same read; SMD's database forbids it.
     others: Vec<R>,
     /// SMD was asked for it by name, in this read, and does not have it.
     gone: Option<Read>,
     /// What it was when it could last serve somebody.
-    former: Option<Box<R>>,
+    former: Option<R>,
 }
 
 /// Names of what changed since somebody asked; too many are all.
@@ -75,6 +83,7 @@ impl<R: Record> Default for Held<R> {
             buried: BTreeMap::new(),
             losses: 0,
             overtaken: false,
+            noted: BTreeSet::new(),
             touched: Touched(Some(BTreeSet::new())),
             revision: 0,
         }
@@ -84,7 +93,8 @@ impl<R: Record> Default for Held<R> {
 impl<R: Record> Held<R> {
     /// What was believed before the start: older than any read.
     pub fn restore(&mut self, restored: Decoded<R>) {
-        self.rows = grouped(0, restored.records);
+        self.rows = grouped(0, restored.records).collect();
+        self.noted = self.rows.iter().filter(|row| row.is_noted()).map(|row| row.record.key()).collect();
         self.rejected =
             restored.rejected.into_iter().map(|Rejected { key, problem }| (key, (0, problem))).collect();
         self.touched = Touched(None);
@@ -98,7 +108,7 @@ impl<R: Record> Held<R> {
 
     fn put(&mut self, read: Read, answer: Decoded<R>) -> Put {
         self.buried.retain(|_, buried| read.started_at.duration_since(buried.started_at) < BURIED_FOR);
-        let put = self.put_rows(grouped(read.sequence, answer.records));
+        let put = self.put_rows(read.sequence, answer.records);
         let mut rejected = answer.rejected;
         rejected.sort();
         for Rejected { key, problem } in rejected {
@@ -148,9 +158,9 @@ impl<R: Record> Held<R> {
                 continue;
             };
             let row = &mut self.rows[at];
-            if row.sequence < read.sequence && row.gone.is_none_or(|gone| gone.sequence < read.sequence) {
+            if row.sequence < read.sequence && row.gone().is_none_or(|gone| gone.sequence < read.sequence) {
                 self.losses += usize::from(!row.is_loss());
-                row.gone = Some(read);
+                row.rare().gone = Some(read);
             }
         }
     }
@@ -158,7 +168,7 @@ impl<R: Record> Held<R> {
     /// Rows that the last whole read lacked and that nobody asked about since, in order of their keys.
     pub fn missing(&self) -> impl Iterator<Item = &R> {
         let last = self.last_whole.map_or(0, |last| last.sequence);
-        self.rows.iter().filter(move |row| row.sequence < last && row.gone.is_none()).map(|row| &row.record)
+        self.rows.iter().filter(move |row| row.sequence < last && row.gone().is_none()).map(|row| &row.record)
     }
 
     /// Something is gone, or can serve nobody any more, and was not let go.
@@ -168,8 +178,8 @@ impl<R: Record> Held<R> {
 
     /// What would be left, each in its newest form.
     pub fn without_losses(&self) -> impl Iterator<Item = &R> {
-        let left = self.rows.iter().filter(|row| row.gone.is_none());
-        left.flat_map(|row| std::iter::once(&row.record).chain(&row.others))
+        let left = self.rows.iter().filter(|row| row.gone().is_none());
+        left.flat_map(|row| std::iter::once(&row.record).chain(row.others()))
     }
 
     /// What is still shown although SMD does not have it so any more.
@@ -186,13 +196,19 @@ impl<R: Record> Held<R> {
         self.revision += 1;
         let mut buried = Vec::new();
         for row in self.rows.iter_mut().filter(|row| row.is_loss()) {
-            row.former = None;
+            row.rare().former = None;
             self.touched.add(row.record.name());
             self.overtaken |= row.in_whole;
-            buried.extend(row.gone.map(|gone| (row.record.key(), gone)));
+            match row.gone() {
+                Some(gone) => buried.push((row.record.key(), gone)),
+                None => note(&mut self.noted, row),
+            }
         }
-        buried.into_iter().for_each(|(key, gone)| self.bury(key, gone));
-        self.rows.retain(|row| row.gone.is_none());
+        self.rows.retain(|row| row.gone().is_none());
+        for (key, gone) in buried {
+            self.noted.remove(&key);
+            self.bury(key, gone);
+        }
     }
 
     fn bury(&mut self, key: R::Key, gone: Read) {
@@ -214,14 +230,14 @@ impl<R: Record> Held<R> {
     }
 
     pub fn records(&self) -> impl Iterator<Item = &R> {
-        self.rows.iter().flat_map(|row| std::iter::once(row.shown()).chain(&row.others))
+        self.rows.iter().flat_map(Row::all)
     }
 
     /// Those for which `compare` says equal, which must go by the order of their keys.
     pub fn matching(&self, compare: impl Fn(&R) -> Ordering) -> impl Iterator<Item = &R> {
         let start = self.rows.partition_point(|row| compare(&row.record).is_lt());
         let same = self.rows[start..].iter().take_while(move |row| compare(&row.record).is_eq());
-        same.flat_map(|row| std::iter::once(row.shown()).chain(&row.others))
+        same.flat_map(Row::all)
     }
 
     pub fn holds(&self, compare: impl Fn(&R) -> Ordering) -> bool {
@@ -232,23 +248,20 @@ impl<R: Record> Held<R> {
         self.rejected.iter().map(|(key, (_, problem))| (key.as_str(), problem))
     }
 
-    /// Of the records, and of what was rejected unless a later read brought it in good shape.
+    /// Of the records, and of what was rejected.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        let is_later = |row: &&Row<R>| {
-            self.rejected.get(row.record.id()).is_some_and(|(rejected, _)| *rejected < row.sequence)
-        };
-        let rows = self.rows.iter().filter(|_| !self.rejected.is_empty());
-        let mended: HashSet<&str> = rows.filter(is_later).map(|row| row.record.id()).collect();
-        let rejected = self.rejected.iter().filter(move |(key, _)| !mended.contains(key.as_str()));
-        self.records().flat_map(|record| record.problems()).chain(rejected.map(|(_, (_, problem))| problem))
+        let row = |key| self.rows.binary_search_by(|row| row.record.key_order(key)).ok();
+        let rows = self.noted.iter().filter_map(row).map(|at| &self.rows[at]);
+        let of_records = rows.flat_map(Row::all).flat_map(|record| record.problems());
+        of_records.chain(self.rejected.values().map(|(_, problem)| problem))
     }
 
-    /// Both lists are in order of their keys.
-    fn put_rows(&mut self, rows: Vec<Row<R>>) -> Put {
+    fn put_rows(&mut self, sequence: u64, records: Vec<R>) -> Put {
         let mut put = Put::default();
-        let mut fresh = Vec::new();
+        let all_fresh = self.rows.is_empty();
+        let mut fresh = Vec::with_capacity(if all_fresh { records.len() } else { 0 });
         let mut at = 0;
-        for row in rows {
+        for row in grouped(sequence, records) {
             at = advance(&self.rows, at, |held| held.record.compare_keys(&row.record).is_lt());
             match self.rows.get(at).filter(|held| held.record.compare_keys(&row.record).is_eq()) {
                 None if self.is_buried(&row) => put.passed_over = true,
@@ -260,16 +273,27 @@ impl<R: Record> Held<R> {
                 },
             }
         }
-        if !fresh.is_empty() {
-            self.revision += 1;
-            for row in &fresh {
-                self.touched.add(row.record.name());
-                self.buried.remove(&row.record.key());
-            }
-            self.rows.extend(fresh);
-            self.rows.sort_by(|a, b| a.record.compare_keys(&b.record));
-        }
+        self.put_fresh(fresh);
         put
+    }
+
+    fn put_fresh(&mut self, fresh: Vec<Row<R>>) {
+        if fresh.is_empty() {
+            return;
+        }
+        self.revision += 1;
+        for row in &fresh {
+            self.touched.add(row.record.name());
+            self.buried.remove(&row.record.key());
+            note(&mut self.noted, row);
+            mend(&mut self.rejected, row);
+        }
+        if self.rows.is_empty() {
+            self.rows = fresh;
+            return;
+        }
+        self.rows.extend(fresh);
+        self.rows.sort_by(|a, b| a.record.compare_keys(&b.record));
     }
 
     fn replace(&mut self, at: usize, row: Row<R>) -> Replaced {
@@ -279,6 +303,10 @@ impl<R: Record> Held<R> {
         if replaced == Replaced::Changed {
             self.revision += 1;
             self.touched.add(held.record.name());
+            note(&mut self.noted, held);
+        }
+        if replaced != Replaced::Older {
+            self.revision += u64::from(mend(&mut self.rejected, held));
         }
         self.losses += usize::from(held.is_loss());
         self.losses -= usize::from(was_loss);
@@ -323,33 +351,75 @@ impl<R: Record> Held<R> {
 }
 
 impl<R: Record> Row<R> {
+    fn gone(&self) -> Option<Read> {
+        self.rare.as_ref()?.gone
+    }
+
+    fn others(&self) -> &[R] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.others)
+    }
+
+    fn former(&self) -> Option<&R> {
+        self.rare.as_ref()?.former.as_ref()
+    }
+
+    fn rare(&mut self) -> &mut Rare<R> {
+        self.rare.get_or_insert_with(|| Box::new(Rare { others: Vec::new(), gone: None, former: None }))
+    }
+
     fn is_loss(&self) -> bool {
-        self.gone.is_some() || self.former.is_some()
+        self.gone().is_some() || self.former().is_some()
+    }
+
+    fn is_noted(&self) -> bool {
+        self.all().any(|record| !record.problems().is_empty())
     }
 
     fn shown(&self) -> &R {
-        self.former.as_deref().unwrap_or(&self.record)
+        self.former().unwrap_or(&self.record)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &R> {
+        std::iter::once(self.shown()).chain(self.others())
     }
 
     /// Takes the later of the two. An equal record stays where it is in memory.
     fn replace(&mut self, row: Row<R>) -> Replaced {
-        if row.sequence <= self.sequence || self.gone.is_some_and(|gone| row.sequence <= gone.sequence) {
+        if row.sequence <= self.sequence || self.gone().is_some_and(|gone| row.sequence <= gone.sequence) {
             return Replaced::Older;
         }
-        self.gone = None;
         self.sequence = row.sequence;
-        if self.record == row.record && self.others == row.others {
+        if let Some(rare) = &mut self.rare {
+            rare.gone = None;
+        }
+        if self.record == row.record && self.others() == row.others() {
             return Replaced::Same;
         }
         let before = std::mem::replace(&mut self.record, row.record);
-        self.others = row.others;
-        if self.record.can_serve() {
-            self.former = None;
-        } else if self.former.is_none() && before.can_serve() {
-            self.former = Some(Box::new(before));
+        let former = self.rare.take().and_then(|rare| rare.former).or(Some(before));
+        self.rare = row.rare;
+        if !self.record.can_serve()
+            && let former @ Some(_) = former.filter(Record::can_serve)
+        {
+            self.rare().former = former;
         }
         Replaced::Changed
     }
+}
+
+/// Writes down whether something is wrong with a row.
+fn note<R: Record>(noted: &mut BTreeSet<R::Key>, row: &Row<R>) {
+    if row.is_noted() {
+        noted.insert(row.record.key());
+    } else if !noted.is_empty() {
+        noted.remove(&row.record.key());
+    }
+}
+
+/// What was rejected and came in good shape later is well again.
+fn mend<R: Record>(rejected: &mut BTreeMap<String, (u64, Problem)>, row: &Row<R>) -> bool {
+    let is_mended = rejected.get(row.record.id()).is_some_and(|(sequence, _)| *sequence < row.sequence);
+    is_mended && rejected.remove(row.record.id()).is_some()
 }
 
 /// What came of an answer's rows.
@@ -381,28 +451,20 @@ fn advance<R>(rows: &[R], at: usize, before: impl Fn(&R) -> bool) -> usize {
     }
 }
 
-/// SMD's own order means nothing: an updated row moves to the end.
-fn grouped<R: Record>(sequence: u64, mut records: Vec<R>) -> Vec<Row<R>> {
+/// Rows in order of their keys. SMD's own order means nothing: an updated row moves to the end.
+fn grouped<R: Record>(sequence: u64, mut records: Vec<R>) -> impl Iterator<Item = Row<R>> {
     records.sort_by(|a, b| a.compare_keys(b).then_with(|| a.cmp(b)));
     records.dedup();
-    let mut rows: Vec<Row<R>> = Vec::with_capacity(records.len());
-    for record in records {
-        match rows.last_mut().filter(|row| row.record.compare_keys(&record).is_eq()) {
-            Some(row) => row.others.push(record),
-            None => rows.push(Row {
-                sequence,
-                in_whole: false,
-                record,
-                others: Vec::new(),
-                gone: None,
-                former: None,
-            }),
+    let mut records = records.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let mut row = Row { sequence, in_whole: false, record: records.next()?, rare: None };
+        while let Some(other) = records.next_if(|next| next.compare_keys(&row.record).is_eq()) {
+            row.rare().others.push(other);
         }
-    }
-    for row in rows.iter_mut().filter(|row| !row.others.is_empty()) {
-        let count = row.others.len() + 1;
-        let message = format!("SMD's answer has {count} records with ID '{}'", row.record.id());
-        row.record.note(Problem::new(Reason::DuplicateId, message));
-    }
-    rows
+        if let count @ 1.. = row.others().len() {
+            let message = format!("SMD's answer has {} records with ID '{}'", count + 1, row.record.id());
+            row.record.note(Problem::new(Reason::DuplicateId, message));
+        }
+        Some(row)
+    })
 }

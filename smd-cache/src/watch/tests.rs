@@ -148,7 +148,7 @@ fn a_change_too_big_for_a_message_is_a_picture_instead() {
     assert_eq!(run(&mut close, &inventory.state), "hpc");
     inventory.read(1..=2);
     let history = History::default();
-    let removed_macs = vec![values::Mac([2; 6]); 50_001];
+    let removed_macs = vec![Mac([2; 6]); 50_001];
     let change = snapshot::Change { removed_macs, ..snapshot::Change::default() };
     history.push(change, inventory.snapshot.as_ref().unwrap(), inventory.freshness());
     assert!(matches!(history.after(1), Next::Gone));

@@ -42,7 +42,7 @@ fn wait_held_back(cluster: &Cluster, yes: bool) {
 
 /// `Refresh{full}`, with or without force, over the Unix socket.
 fn refresh(cluster: &Cluster, force: bool) -> Result<(), String> {
-    let path = cluster.folder().join("run/smd-cache/smd-cache.sock");
+    let path = cluster.runtime_folder().join("smd-cache.sock");
     cluster.inside().run(async move {
         let endpoint = tonic::transport::Endpoint::from_shared(format!("unix:{}", path.display()));
         let channel = endpoint.expect("a path").connect().await.map_err(|error| error.to_string())?;
