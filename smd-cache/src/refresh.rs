@@ -474,13 +474,15 @@ impl Owner {
         if let Some(missing) = missing.filter(|_| self.doubt.is_none() && !self.confirming) {
             self.doubt = Some((Instant::now() + DOUBT, missing));
         }
-        let occasion = match (applied && settled, self.forcing.waiting.is_empty()) {
+        if !applied {
+            return self.read_again(begun).await;
+        }
+        let occasion = match (settled, self.forcing.waiting.is_empty()) {
             (false, _) => Occasion::Other,
             (true, true) => Occasion::Whole,
             (true, false) => Occasion::Forced,
         };
-        let outcome = match self.publish(occasion, applied.then_some(moment), applied.then_some(moment)).await
-        {
+        let outcome = match self.publish(occasion, Some(moment), Some(moment)).await {
             Ok(()) => Ok(self.freshness()),
             Err(Failed(source, error)) => Err(format!("reading {source} failed: {error}")),
         };
@@ -490,12 +492,23 @@ impl Owner {
         }
         let now = Instant::now();
         self.whole.ended(begun, self.settings.refresh, outcome.is_ok(), now);
-        if !applied || !self.forcing.coming.is_empty() {
+        if !self.forcing.coming.is_empty() {
             self.whole.next = Some(now);
         }
         if self.delta.next.is_none() && !self.settings.poll_changes.is_zero() {
             self.delta.next = Some(begun + self.settings.poll_changes);
         }
+    }
+
+    /// Its body was that of the read before, and something else was learnt meanwhile: at once, and who waits goes on waiting.
+    async fn read_again(&mut self, begun: Instant) {
+        self.whole.coming.append(&mut self.whole.waiting);
+        self.forcing.coming.append(&mut self.forcing.waiting);
+        let now = Instant::now();
+        self.whole.ended(begun, self.settings.refresh, true, now);
+        self.whole.next = Some(now);
+        // Some of it may have been taken in.
+        let _ = self.publish(Occasion::Other, None, None).await;
     }
 
     fn whole_failed(&mut self, begun: Instant, Failed(source, error): Failed) {

@@ -306,3 +306,23 @@ async fn more_callers_than_may_wait_are_told_so() {
         assert!(matches!(caller.await, Err(AskError::Ending)));
     }
 }
+
+#[test]
+fn a_body_that_was_not_decoded_and_is_overtaken_must_be_read_again() {
+    let mut believed = believed("domain: a");
+    let machine = interfaces(true);
+    let bodies: [(&str, u128); 2] = [(&machine, 1), (COMPONENTS, 2)];
+    assert!(learn(&mut believed, 1, bodies));
+    // While the next body, the same once more, was on its way:
+    let moved = decode_interfaces(machine.replace("10.0.0.1", "10.0.0.2").as_bytes()).unwrap();
+    let interfaces = News { read: moment(3).read, hash: 1, decoded: None };
+    let components = News { read: moment(4).read, hash: 2, decoded: None };
+    believed.learn_some(moment(2).read, moved, Vec::new());
+    let whole =
+        Whole { moment: moment(3), interfaces, groups: None, components, missing: Vec::new(), date: None };
+    assert!(!believed.learn(whole));
+    assert!(learn(&mut believed, 5, bodies), "now it is decoded");
+    let address =
+        shown(&mut believed, Occasion::Whole).snapshot.by_address("10.0.0.1".parse().unwrap()).count();
+    assert_eq!(address, 1, "SMD has it so again");
+}
