@@ -102,7 +102,7 @@ impl Lab {
         fs::create_dir_all(&run)?;
         let text = format!(
             "domain: bench.cluster
-inventory: {{endpoints: [\"http://{smd_cache}\"], replica_file: {run}/replica-{{program}}}}
+inventory: {{endpoints: [\"http://{smd_cache}\"], replica_file: \"{run}/replica-{{program}}\"}}
 dhcpd: {{admin: 127.0.0.1:0, v4: {{listen: [\"{dhcpd}\"], server_id: 127.0.0.1, subnets: [{{cidr: 172.16.0.0/12}}]}}}}
 dnsd: {{admin: 127.0.0.1:0, listen: [\"{dnsd}\"]}}
 smd_cache:
