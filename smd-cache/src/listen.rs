@@ -9,6 +9,7 @@
 
 mod admission;
 mod connection;
+mod gathering;
 mod places;
 mod refused;
 mod socket;

@@ -28,7 +28,8 @@ pub struct Metrics {
     reads: Family<ReadLabels, Counter>,
     read_seconds: Family<SourceLabel, Histogram, fn() -> Histogram>,
     build_seconds: Histogram,
-    lookups: Family<LookupLabels, Counter>,
+    /// By themselves, not looked up in their family for each call.
+    lookups: [[Counter; LookupOutcome::ALL.len()]; Rpc::ALL.len()],
     pulls: Family<OutcomeLabel, Counter>,
     writes: Family<OutcomeLabel, Counter>,
     /// Watches ended because they did not keep up.
@@ -118,6 +119,7 @@ impl LookupOutcome {
 impl Metrics {
     /// Registers everything; counters that can be foreseen start at zero.
     pub fn register(registry: &mut Registry, state: &Arc<State>) -> Metrics {
+        let lookups = Family::<LookupLabels, Counter>::default();
         let metrics = Metrics {
             reads: Family::default(),
             // From a delta's millisecond to the longest answer that is waited for.
@@ -125,7 +127,12 @@ impl Metrics {
                 Histogram::new(exponential_buckets(0.001, 2.0, 16))
             }),
             build_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 12)),
-            lookups: Family::default(),
+            lookups: Rpc::ALL.map(|rpc| {
+                LookupOutcome::ALL.map(|outcome| {
+                    let labels = LookupLabels { rpc: rpc.label(), outcome: outcome.label() };
+                    lookups.get_or_create_owned(&labels)
+                })
+            }),
             pulls: Family::default(),
             writes: Family::default(),
             watchers_cut: Counter::default(),
@@ -137,7 +144,7 @@ impl Metrics {
         own.register_with_unit("read", help, Unit::Seconds, metrics.read_seconds.clone());
         let help = "How long decoding and building a snapshot took";
         own.register_with_unit("build", help, Unit::Seconds, metrics.build_seconds.clone());
-        own.register("lookups", "Look-ups answered", metrics.lookups.clone());
+        own.register("lookups", "Look-ups answered", lookups);
         let help = "MACs that were not held and that SMD was asked about";
         own.register("pulls", help, metrics.pulls.clone());
         own.register("snapshot_writes", "Writes of the snapshot file", metrics.writes.clone());
@@ -164,7 +171,7 @@ impl Metrics {
 
     /// A look-up was answered.
     pub fn lookup(&self, rpc: Rpc, outcome: LookupOutcome) {
-        self.lookups.get_or_create(&LookupLabels { rpc: rpc.label(), outcome: outcome.label() }).inc();
+        self.lookups[rpc as usize][outcome as usize].inc();
     }
 
     /// SMD was asked about a MAC.
@@ -188,12 +195,6 @@ impl Metrics {
         for source in Source::ALL {
             for outcome in ReadError::OUTCOMES {
                 let _ = self.reads.get_or_create(&ReadLabels { source: source.label(), outcome });
-            }
-        }
-        for rpc in Rpc::ALL {
-            for outcome in LookupOutcome::ALL {
-                let _ =
-                    self.lookups.get_or_create(&LookupLabels { rpc: rpc.label(), outcome: outcome.label() });
             }
         }
     }

@@ -342,7 +342,15 @@ impl Owner {
             "the inventory of an earlier run is served until SMD was read"
         );
         let read = read_at.map(Moment::from_disk);
-        self.state.publish(View { snapshot: Some(snapshot), problems, naming, held_back, read, whole });
+        self.state.publish(View {
+            snapshot: Some(snapshot),
+            problems,
+            naming,
+            held_back,
+            read,
+            whole,
+            ..View::default()
+        });
     }
 
     /// Nothing is kept before SMD was read: the file holds it already.
@@ -604,6 +612,7 @@ impl Owner {
             held_back,
             read: later(read, old.read),
             whole: later(whole, old.whole),
+            ..View::default()
         };
         self.report(&old, &view);
         self.state.publish(view);

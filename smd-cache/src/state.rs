@@ -70,6 +70,8 @@ pub struct View {
     pub read: Option<Moment>,
     /// The last good whole read.
     pub whole: Option<Moment>,
+    /// All but `stale`, put together when it is published: every reply carries it.
+    pub stamp: Option<v1::Freshness>,
 }
 
 /// The start of a read.
@@ -166,13 +168,21 @@ impl State {
 
     /// How fresh a picture is at this moment.
     pub fn freshness(&self, view: &View) -> v1::Freshness {
+        let stale = self.is_stale(view);
+        match &view.stamp {
+            Some(stamp) => v1::Freshness { stale, ..stamp.clone() },
+            None => v1::Freshness { stale, ..self.stamp(view) },
+        }
+    }
+
+    fn stamp(&self, view: &View) -> v1::Freshness {
         let at = |moment: &Moment| timestamp(moment.read.started_at);
         v1::Freshness {
             instance: self.instance.clone(),
             generation: view.generation(),
             read_at: view.read.as_ref().map(at),
             whole_read_at: view.whole.as_ref().map(at),
-            stale: self.is_stale(view),
+            stale: false,
             digest: view.snapshot.as_ref().map(|snapshot| snapshot.digest().to_string()).unwrap_or_default(),
         }
     }
@@ -196,7 +206,8 @@ impl State {
     /// Replaces the picture and wakes the watchers. Called by `refresh` alone.
     pub fn publish(&self, view: View) {
         let old = self.view();
-        let new = Arc::new(view);
+        let stamp = Some(self.stamp(&view));
+        let new = Arc::new(View { stamp, ..view });
         if let (Some(before), Some(after)) = (&old.snapshot, &new.snapshot)
             && before.generation() != after.generation()
         {

@@ -1,6 +1,7 @@
 //! A connection: its bytes, its place, who is at the other end, and the deadline for its greeting.
 
 use super::{
+    gathering::Gathering,
     places::{Place, Seat},
     refused,
 };
@@ -28,7 +29,7 @@ const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection in its place.
 pub struct Connection<S> {
-    stream: S,
+    stream: Gathering<S>,
     caller: Caller,
     /// Until the greeting has come.
     awaited: Option<Awaited>,
@@ -58,6 +59,7 @@ impl<S> Connection<S> {
     pub fn new(stream: S, caller: Caller, place: Place, refused: refused::Refused) -> Connection<S> {
         let awaited = Awaited { missing: GREETING, end: Box::pin(sleep(GREETING_DEADLINE)) };
         let leave = Box::pin(place.leave().cancelled_owned());
+        let stream = Gathering::new(stream);
         Connection { stream, caller, awaited: Some(awaited), refused, place, leave }
     }
 
@@ -100,7 +102,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let polled = Pin::new(self.stream.inner()).poll_read(context, buffer);
         if polled.is_pending()
             && let Some(reason) = self.has_to_go(context)
         {
