@@ -601,21 +601,27 @@ impl Owner {
             return Ok(());
         }
         let started = Instant::now();
-        let picture = self.off_reactor(move |believed| believed.picture(occasion, Timestamp::now())).await?;
-        self.metrics.built(started.elapsed());
         let old = self.state.view();
-        let Picture { snapshot, problems, naming, held_back } = picture;
-        let view = View {
-            snapshot: Some(snapshot),
-            problems,
-            naming,
-            held_back,
-            read: later(read, old.read),
-            whole: later(whole, old.whole),
-            ..View::default()
-        };
+        let before = old.clone();
+        let made = self.off_reactor(move |believed| {
+            let Picture { snapshot, problems, naming, held_back } =
+                believed.picture(occasion, Timestamp::now());
+            let view = View {
+                snapshot: Some(snapshot),
+                problems,
+                naming,
+                held_back,
+                read: later(read, before.read),
+                whole: later(whole, before.whole),
+                ..View::default()
+            };
+            let change = view.change_from(&before);
+            (view, change)
+        });
+        let (view, change) = made.await?;
+        self.metrics.built(started.elapsed());
         self.report(&old, &view);
-        self.state.publish(view);
+        self.state.publish_change(view, change);
         Ok(())
     }
 

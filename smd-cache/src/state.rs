@@ -6,7 +6,7 @@ use crate::{
     records::{Problem, Read},
     refresh::HeldBack,
     smd::{ReadError, Source},
-    snapshot::{Snapshot, contract::timestamp},
+    snapshot::{Change, Snapshot, contract::timestamp},
     watch::{Clients, History},
 };
 use arc_swap::ArcSwap;
@@ -205,14 +205,18 @@ impl State {
 
     /// Replaces the picture and wakes the watchers. Called by `refresh` alone.
     pub fn publish(&self, view: View) {
+        let change = view.change_from(&self.view());
+        self.publish_change(view, change);
+    }
+
+    /// Likewise, with what leads from the picture before to this one where the content changed; comparing the two takes a while.
+    pub fn publish_change(&self, view: View, change: Option<Change>) {
         let old = self.view();
         let stamp = Some(self.stamp(&view));
         let new = Arc::new(View { stamp, ..view });
-        if let (Some(before), Some(after)) = (&old.snapshot, &new.snapshot)
-            && before.generation() != after.generation()
-        {
+        if let (Some(change), Some(after)) = (change, &new.snapshot) {
             // First the history, then the picture: who sees the new generation finds what led to it.
-            self.history.push(after.change_from(before), after, self.freshness(&new));
+            self.history.push(change, after, self.freshness(&new));
         }
         self.view.store(new);
         self.published.send_replace(());
@@ -263,6 +267,12 @@ impl State {
 }
 
 impl View {
+    /// What leads here from the picture before; `None` where there was none, or the content is the same.
+    pub fn change_from(&self, before: &View) -> Option<Change> {
+        let (before, after) = (before.snapshot.as_ref()?, self.snapshot.as_ref()?);
+        (before.generation() != after.generation()).then(|| after.change_from(before))
+    }
+
     /// 0: nothing is known.
     pub fn generation(&self) -> u64 {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.generation())
