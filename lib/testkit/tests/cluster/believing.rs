@@ -37,7 +37,7 @@ fn suffer(cluster: &Cluster, prober: &Prober, failure: Failure) {
 
 #[test]
 fn whatever_smd_answers_known_nodes_are_served_and_nobody_is_made_up() {
-    let cluster = Cluster::start(scene::inventory());
+    let cluster = Cluster::start(scene::probed());
     let prober = Prober::start(&cluster, &RELAYED);
     let slow = |fault| Failure::all(fault).by(Duration::from_millis(300));
     let failures = [
@@ -76,7 +76,7 @@ fn whatever_smd_answers_known_nodes_are_served_and_nobody_is_made_up() {
 #[test]
 fn smd_behind_a_broken_cable_is_an_outage_that_ends() {
     need_tools(&["nft"]);
-    let cluster = Cluster::start(scene::inventory());
+    let cluster = Cluster::start(scene::probed());
     let prober = Prober::start(&cluster, &RELAYED);
     for fate in [Fate::Silence, Fate::Reset] {
         let wall = Wall::around(&cluster.wire.server, None, 27779, fate);
@@ -98,7 +98,7 @@ fn smd_behind_a_broken_cable_is_an_outage_that_ends() {
 fn grouped() -> (Inventory, Settings) {
     let members = Members { ids: vec![scene::NODE3.id.to_owned()] };
     let group = Group { label: "login".to_owned(), members, ..Group::default() };
-    let inventory = Inventory { groups: vec![group], ..scene::inventory() };
+    let inventory = Inventory { groups: vec![group], ..scene::probed() };
     let rules = "rules:\n  - 'group:login,hostname:login{02d}'\n  - 'type:Node,hostname:nid{04d}'\n";
     let smd = r#"{url: "http://127.0.0.1:27779", token_file: VAR/token}"#;
     (inventory, Settings::default().smd_cache("smd", smd).more(rules))
@@ -149,7 +149,7 @@ fn a_token_that_expires_leaves_the_groups_as_they_were_until_there_is_another() 
 
 #[test]
 fn the_gap_of_a_re_discovery_is_never_seen() {
-    let cluster = Cluster::start(scene::inventory());
+    let cluster = Cluster::start(scene::probed());
     let prober = Prober::start(&cluster, &RELAYED);
     let node = scene::NODE5;
     cluster.smd().set_gap(Duration::from_millis(700));

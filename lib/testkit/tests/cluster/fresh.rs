@@ -72,7 +72,7 @@ const AT_ONCE: u8 = 5;
 #[test]
 fn new_interfaces_and_changed_addresses_reach_dhcpd_and_dnsd_by_delta() {
     let settings = Settings::default().smd_cache("refresh", RARELY).smd_cache("pull_through", "false");
-    let cluster = Cluster::start_with(scene::inventory(), &settings);
+    let cluster = Cluster::start_with(scene::probed(), &settings);
     let times: Vec<(Duration, Duration)> = std::thread::scope(|scope| {
         let threads = (0..AT_ONCE).map(|thread| {
             let cluster = &cluster;
@@ -107,7 +107,7 @@ fn seen(cluster: &Cluster, thread: u8, change: u8) -> (Duration, Duration) {
 #[test]
 fn what_appears_late_and_what_a_clock_set_back_hides_is_seen_in_time() {
     let settings = Settings::default().smd_cache("refresh", "5s").smd_cache("pull_through", "false");
-    let cluster = Cluster::start_with(scene::inventory(), &settings);
+    let cluster = Cluster::start_with(scene::probed(), &settings);
     Made::new(1).add(&cluster);
     within(BY_DELTA + SLACK, "a new node", || Made::new(1).is_named(&cluster).then_some(()));
     // A transaction that began 3 s before: its time is older than what was seen already.
@@ -133,7 +133,7 @@ fn what_appears_late_and_what_a_clock_set_back_hides_is_seen_in_time() {
 fn removals_numbers_and_roles_show_within_refresh_and_two_seconds() {
     let rules = "rules:\n  - 'role:Service,hostname:svc{02d}'\n  - 'type:Node,hostname:nid{04d}'\n";
     let cluster =
-        Cluster::start_with(scene::inventory(), &Settings::default().smd_cache("refresh", "3s").more(rules));
+        Cluster::start_with(scene::probed(), &Settings::default().smd_cache("refresh", "3s").more(rules));
     let bound = Duration::from_secs(3 + 2) + SLACK;
     let timed = |what: &str, mut seen: Box<dyn FnMut() -> bool + '_>| {
         let began = Instant::now();
@@ -158,7 +158,7 @@ fn removals_numbers_and_roles_show_within_refresh_and_two_seconds() {
 #[test]
 fn a_new_node_is_answered_in_the_exchange_of_its_first_packet() {
     let settings = Settings::default().smd_cache("refresh", RARELY).smd_cache("poll_changes", "0");
-    let cluster = Cluster::start_with(scene::inventory(), &settings);
+    let cluster = Cluster::start_with(scene::probed(), &settings);
     let mut first = 0;
     let mut times = Vec::new();
     for number in 0..30 {
@@ -180,7 +180,7 @@ fn a_new_node_is_answered_in_the_exchange_of_its_first_packet() {
 
 #[test]
 fn a_flood_of_strangers_keeps_no_new_node_from_its_answer_and_smd_is_asked_for_many_at_a_time() {
-    let cluster = Cluster::start_with(scene::inventory(), &Settings::default().smd_cache("refresh", RARELY));
+    let cluster = Cluster::start_with(scene::probed(), &Settings::default().smd_cache("refresh", RARELY));
     let prober = Prober::start(&cluster, &RELAYED);
     let began = Instant::now();
     let flood = cluster.at_relay().spawn(flood(5_000));
@@ -226,7 +226,7 @@ async fn flood(count: u32) -> usize {
 #[test]
 fn an_interface_before_its_component_is_served_once_both_are_there() {
     let settings = Settings::default().smd_cache("refresh", RARELY);
-    let cluster = Cluster::start_with(scene::inventory(), &settings);
+    let cluster = Cluster::start_with(scene::probed(), &settings);
     let node = Made::new(9);
     let interface = EthernetInterface::new(&node.mac, &node.id, &[&node.address.to_string()]);
     cluster.smd().load(Inventory { interfaces: vec![interface], ..Inventory::default() });

@@ -41,7 +41,7 @@ fn grpcurl_lists_describes_and_looks_up() {
         ("LookupName", r#"{"name":"nid9999.openchami.cluster"}"#, &["OUTCOME_UNKNOWN"]),
         ("ListInterfaces", "{}", &[NODE1.mac, "172.16.0.101"]),
         ("ListProblems", "{}", &[]),
-        ("GetStatus", "{}", &["\"ready\": true", "\"interfaces\": \"6\""]),
+        ("GetStatus", "{}", &["\"ready\": true", "\"interfaces\": \"4\""]),
         ("Refresh", r#"{"full":true}"#, &["generation"]),
     ];
     for (method, data, wanted) in found {

@@ -83,6 +83,16 @@ fn an_empty_smd_is_never_believed_by_itself_and_at_once_by_force() {
 }
 
 #[test]
+fn force_is_not_for_everybody_who_reaches_the_port() {
+    let cluster = started();
+    let refused = cluster.inside().run(async {
+        let mut client = SmdCacheClient::connect("http://127.0.0.1:27780").await.expect("smd-cache listens");
+        client.refresh(v1::RefreshRequest { full: true, force: true }).await
+    });
+    assert_eq!(refused.map(drop).unwrap_err().code(), tonic::Code::PermissionDenied);
+}
+
+#[test]
 fn a_restart_makes_an_empty_smd_no_more_believable() {
     let mut cluster = started();
     within(2 * SOON, "the snapshot is on disk", || cluster.var().join("snapshot").exists().then_some(()));

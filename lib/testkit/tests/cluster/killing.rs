@@ -14,7 +14,7 @@ const LONGEST_LIFE: u64 = 500;
 
 #[test]
 fn smd_cache_is_killed_a_hundred_times_and_no_known_node_notices() {
-    let mut cluster = Cluster::start(scene::inventory());
+    let mut cluster = Cluster::start(scene::probed());
     let seed = fastrand::u64(..);
     println!("lives drawn with seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);

@@ -363,7 +363,7 @@ impl fmt::Display for Report {
 
 #[test]
 fn an_undisturbed_cluster_answers_everything() {
-    let cluster = Cluster::start(scene::inventory());
+    let cluster = Cluster::start(scene::probed());
     let prober = Prober::start(&cluster, &scene::RELAYED);
     prober.watch_for(Duration::from_secs(1));
     let report = prober.stop(&cluster);
@@ -374,7 +374,7 @@ fn an_undisturbed_cluster_answers_everything() {
 
 #[test]
 fn a_wrong_answer_is_noticed() {
-    let cluster = Cluster::start(scene::inventory());
+    let cluster = Cluster::start(scene::probed());
     let elsewhere = Node { address: "10.40.1.99", ..scene::NODE3 };
     let prober = Prober::start(&cluster, &[elsewhere]);
     prober.watch_for(Duration::from_millis(500));

@@ -62,7 +62,7 @@ fn leave_only(file: &Path, bytes: &[u8]) {
 
 #[test]
 fn started_with_smd_down_it_serves_what_it_wrote_at_once() {
-    let (mut cluster, _) = written(scene::inventory());
+    let (mut cluster, _) = written(scene::probed());
     let began = Instant::now();
     cluster.start_program("smd-cache");
     cluster.wait_ready("smd-cache");
@@ -86,7 +86,7 @@ fn started_with_smd_down_it_serves_what_it_wrote_at_once() {
         Prober::start(&cluster, &RELAYED)
     };
     prober.watch_for(Duration::from_secs(1));
-    cluster.start_smd(scene::inventory());
+    cluster.start_smd(scene::probed());
     scene::add(&cluster, NEWCOMER);
     within(2 * SOON, "what SMD has now", || {
         (scene::address_of(&cluster, NEWCOMER.fqdn) == Dns::data(NEWCOMER.address)).then_some(())
@@ -118,7 +118,7 @@ fn cut_anywhere_the_file_is_set_aside_and_nobody_is_called_unknown() {
 
 #[test]
 fn the_one_before_it_serves_where_the_last_one_is_damaged() {
-    let (mut cluster, file) = written(scene::inventory());
+    let (mut cluster, file) = written(scene::probed());
     let whole = fs::read(&file).unwrap();
     leave_only(&file, &whole[..whole.len() / 2]);
     fs::write(cluster.var().join("snapshot.previous"), &whole).unwrap();
@@ -128,7 +128,7 @@ fn the_one_before_it_serves_where_the_last_one_is_damaged() {
 
 #[test]
 fn flipped_bits_and_newer_versions_are_set_aside_as_well() {
-    let (mut cluster, file) = written(scene::inventory());
+    let (mut cluster, file) = written(scene::probed());
     let whole = fs::read(&file).unwrap();
     let places = [0, 8, 9, 10, 11, 12, 15, 16, whole.len() / 3, whole.len() / 2, whole.len() - 1];
     for place in places {
@@ -151,7 +151,7 @@ fn flipped_bits_and_newer_versions_are_set_aside_as_well() {
 fn a_disk_that_is_full_or_read_only_costs_only_the_memory() {
     let mut cluster = Cluster::bare();
     let disk = cluster.small_disk(512);
-    cluster.start_smd(scene::inventory());
+    cluster.start_smd(scene::probed());
     for program in ["smd-cache", "dhcpd", "dnsd"] {
         cluster.start_program(program);
     }
@@ -201,7 +201,7 @@ fn started_on_a_read_only_disk_it_serves_all_the_same() {
     let mut cluster = Cluster::bare();
     let disk = cluster.small_disk(512);
     disk.read_only(true);
-    cluster.start_smd(scene::inventory());
+    cluster.start_smd(scene::probed());
     for program in ["smd-cache", "dhcpd", "dnsd"] {
         cluster.start_program(program);
     }

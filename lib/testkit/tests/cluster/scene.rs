@@ -88,7 +88,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// What SMD holds at first.
 pub fn inventory() -> Inventory {
-    let nodes = [NODE1, NODE2, NODE3, NODE5, NODE6];
+    let nodes = [NODE1, NODE2, NODE3];
     let mut interfaces: Vec<_> =
         nodes.iter().map(|node| EthernetInterface::new(node.mac, node.id, &[node.address])).collect();
     let mut components: Vec<_> = nodes.iter().map(|node| Component::new(node.id, node.nid)).collect();
@@ -97,9 +97,19 @@ pub fn inventory() -> Inventory {
     Inventory { interfaces, components, groups: Vec::new() }
 }
 
+/// The same, with all of [`RELAYED`].
+pub fn probed() -> Inventory {
+    let mut inventory = inventory();
+    for node in [NODE5, NODE6] {
+        inventory.interfaces.push(EthernetInterface::new(node.mac, node.id, &[node.address]));
+        inventory.components.push(Component::new(node.id, node.nid));
+    }
+    inventory
+}
+
 /// The same and so many further nodes.
 pub fn crowd(count: u8) -> Inventory {
-    let mut inventory = inventory();
+    let mut inventory = probed();
     for number in 0..count {
         let id = format!("x2000c0s{number}b0n0");
         let mac = format!("02:79:00:00:00:{number:02x}");

@@ -32,7 +32,7 @@ fn served(cluster: &Cluster, node: scene::Node) -> Option<()> {
 
 #[test]
 fn a_smd_cache_that_stands_still_is_given_up_and_found_again() {
-    let cluster = Cluster::start(scene::inventory());
+    let cluster = Cluster::start(scene::probed());
     let prober = Prober::start(&cluster, &RELAYED);
     cluster.pause("smd-cache");
     prober.watch_for(GIVEN_UP);
@@ -51,7 +51,7 @@ fn a_smd_cache_that_stands_still_is_given_up_and_found_again() {
 #[test]
 fn packets_that_do_not_arrive_cost_no_answer_and_what_changed_meanwhile_comes_after() {
     need_tools(&["nft"]);
-    let cluster = Cluster::start(scene::inventory());
+    let cluster = Cluster::start(scene::probed());
     let prober = Prober::start(&cluster, &RELAYED);
     let mut old = NODE1.address.to_owned();
     for (round, fate) in [Fate::Silence, Fate::Reset].into_iter().enumerate() {
@@ -99,7 +99,7 @@ fn strangers(cluster: &Cluster, count: u32) -> bool {
 
 #[test]
 fn a_thousand_askers_on_a_smd_cache_that_hangs_hold_up_nobody_who_is_known() {
-    let cluster = Cluster::start(scene::inventory());
+    let cluster = Cluster::start(scene::probed());
     let prober = Prober::start(&cluster, &RELAYED);
     cluster.pause("smd-cache");
     for _ in 0..4 {

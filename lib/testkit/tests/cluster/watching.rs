@@ -43,7 +43,7 @@ async fn watch(client: &mut SmdCacheClient<tonic::transport::Channel>) -> Stream
 #[test]
 fn a_node_that_flaps_ten_thousand_times_wakes_nobody() {
     let cluster = Cluster::start_with(
-        scene::inventory(),
+        scene::probed(),
         &Settings::default().smd_cache("refresh", "100ms").smd_cache("poll_changes", "100ms"),
     );
     let before = scene::status(&cluster, 27780).unwrap().freshness.unwrap();
@@ -80,7 +80,7 @@ fn a_node_that_flaps_ten_thousand_times_wakes_nobody() {
 #[test]
 fn five_hundred_watchers_all_hear_of_a_change() {
     let mut cluster = Cluster::bare();
-    cluster.start_smd(scene::inventory());
+    cluster.start_smd(scene::probed());
     cluster.start_program("smd-cache");
     cluster.wait_ready("smd-cache");
     let watchers = cluster.inside().run(async {
