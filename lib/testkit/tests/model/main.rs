@@ -1,11 +1,12 @@
-//! A model of what a daemon may believe: SMD changes, fails and is healed, smd-cache dies and comes back, clients start anew,
-//! in any order. After each step, what `lib/inventory` answers is something SMD really had, and never older than the last
+//! A model of what a daemon may believe: SMD changes, fails and is healed, one of two smd-caches dies, is blind and comes back,
+//! the client starts anew, in any order. After each step, what `lib/inventory` answers is something SMD really had, and never older than the last
 //! fresh answer; once everything is well again it is the newest.
 //!
 //! Real smd-cache (its library), real client, smd-sim, real sockets and time; each of the first two on a runtime of its own,
 //! so that it can be killed between any two instructions.
 #![allow(clippy::unwrap_used)] // all of it is a test
 
+mod cable;
 mod history;
 mod world;
 
@@ -20,6 +21,8 @@ use world::World;
 /// Machines: few, so that the same ones are changed again and again. The first is never removed, as a SMD without any is for the
 /// wipe guard to judge.
 const MACHINES: usize = 5;
+/// smd-caches behind one client.
+const CACHES: usize = 2;
 /// Sequences tried, unless [`BUDGET`] is used up before: most of their time is waiting for somebody to notice something.
 const CASES: u32 = 100;
 /// Of all sequences together.
@@ -38,14 +41,16 @@ enum Step {
     Fail(Fault),
     /// SMD's port is closed.
     Refuse,
-    /// SMD is well again.
+    /// SMD is well again, and reached by all.
     Heal,
     /// The clock of SMD is set.
     Clock(i64),
-    /// smd-cache is killed where it stands.
-    KillCache,
+    /// One smd-cache does not reach SMD.
+    Blind(usize),
+    /// A smd-cache is killed where it stands.
+    KillCache(usize),
     /// It is started again, if it does not run.
-    StartCache,
+    StartCache(usize),
     /// The daemon is killed and started again.
     RestartClient,
     /// Time passes.
@@ -77,8 +82,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Refuse),
         3 => Just(Step::Heal),
         1 => (-30..30_i64).prop_map(Step::Clock),
-        2 => Just(Step::KillCache),
-        2 => Just(Step::StartCache),
+        2 => (0..CACHES).prop_map(Step::Blind),
+        3 => (0..CACHES).prop_map(Step::KillCache),
+        3 => (0..CACHES).prop_map(Step::StartCache),
         1 => Just(Step::RestartClient),
         5 => (0..150_u64).prop_map(Step::Wait),
         2 => Just(Step::Settle),
@@ -121,10 +127,12 @@ fn what_is_answered_was_true_never_goes_back_and_becomes_the_newest() {
 fn known_sequences_hold() {
     use Step::*;
     let sequences: &[&[Step]] = &[
-        &[Put(1), Settle, KillCache, Put(1), Wait(50), StartCache, Settle],
-        &[Put(1), Settle, Fail(Fault::Error500), KillCache, StartCache, Wait(100), Heal],
+        &[Put(1), Settle, KillCache(0), KillCache(1), Put(1), Wait(50), StartCache(1), Settle],
+        &[Put(1), Settle, Fail(Fault::Error500), KillCache(0), StartCache(0), Wait(100), Heal],
         &[Put(1), Put(2), Settle, Remove(1), Clock(-20), Put(2), Settle],
-        &[Put(1), Settle, Refuse, KillCache, RestartClient, StartCache, Wait(100)],
+        &[Put(1), Settle, Refuse, KillCache(0), RestartClient, StartCache(0), Wait(100)],
+        &[Put(1), Settle, Blind(1), Put(1), Wait(100), KillCache(0), Wait(100), Put(1)],
+        &[Blind(0), Put(1), KillCache(0), StartCache(0), RestartClient, KillCache(1), Wait(100)],
     ];
     for (number, steps) in sequences.iter().enumerate() {
         play(steps).unwrap_or_else(|why| panic!("sequence {number}: {why}"));

@@ -1,6 +1,6 @@
-//! SMD, a smd-cache and a daemon's inventory, with the history of each machine.
+//! SMD, two smd-caches and a daemon's inventory, with the history of each machine.
 
-use crate::{Step, history::History};
+use crate::{CACHES, Step, cable::Cable, history::History};
 use daemon::Running;
 use inventory::{Inventory, Lookup, Mac, Name, Who, Xname};
 use prometheus_client::registry::Registry;
@@ -27,13 +27,19 @@ struct Machine {
     nid: History<i64>,
 }
 
+/// A smd-cache, running or not.
+struct Cache {
+    runtime: Option<Runtime>,
+    /// The same after each start.
+    port: u16,
+    cable: Cable,
+}
+
 /// Everything that takes part.
 pub struct World {
     smd_runtime: Runtime,
     smd: Sim,
-    cache: Option<Runtime>,
-    /// Of smd-cache, the same after each start.
-    port: u16,
+    caches: [Cache; CACHES],
     client: Option<(Runtime, Inventory)>,
     machines: Vec<Machine>,
     /// So that no address and no NID is ever given twice.
@@ -56,12 +62,17 @@ impl World {
         };
         let smd_runtime = runtime();
         let smd = smd_runtime.block_on(Sim::start(Default::default()));
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // All at once, so that none is given twice.
+        let free = [(); CACHES].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let caches = free.each_ref().map(|listener| Cache {
+            runtime: None,
+            port: listener.local_addr().unwrap().port(),
+            cable: smd_runtime.block_on(Cable::to(smd.address())),
+        });
         let mut world = World {
             smd_runtime,
             smd,
-            cache: None,
-            port: free.local_addr().unwrap().port(),
+            caches,
             client: None,
             machines: (0..machines).map(machine).collect(),
             given: 0,
@@ -69,7 +80,7 @@ impl World {
         };
         drop(free);
         world.put(0);
-        world.start_cache();
+        (0..CACHES).for_each(|number| world.start_cache(number));
         world.start_client();
         world
     }
@@ -82,10 +93,11 @@ impl World {
             Step::Remove(number) => self.remove(number),
             Step::Fail(fault) => self.smd.fail(Failure::all(fault)),
             Step::Refuse => self.smd.refuse(true),
-            Step::Heal => self.smd.heal(),
+            Step::Heal => self.heal(),
+            Step::Blind(number) => self.caches[number].cable.cut(true),
             Step::Clock(minutes) => self.smd.set_clock_offset(SignedDuration::from_mins(minutes)),
-            Step::KillCache => self.kill_cache(),
-            Step::StartCache => self.start_cache(),
+            Step::KillCache(number) => self.kill_cache(number),
+            Step::StartCache(number) => self.start_cache(number),
             Step::RestartClient => self.start_client(),
             Step::Wait(time) => std::thread::sleep(Duration::from_millis(time)),
             Step::Settle => return self.settle(),
@@ -123,42 +135,48 @@ impl World {
         self.smd.remove(&machine.id);
     }
 
-    fn kill_cache(&mut self) {
-        if let Some(runtime) = self.cache.take() {
+    fn heal(&mut self) {
+        self.smd.heal();
+        self.caches.iter().for_each(|cache| cache.cable.cut(false));
+    }
+
+    fn kill_cache(&mut self, number: usize) {
+        if let Some(runtime) = self.caches[number].runtime.take() {
             runtime.shutdown_background();
         }
     }
 
-    fn config(&self) -> config::Config {
-        let (port, folder) = (self.port, self.folder.path().display());
+    fn config(&self, number: usize) -> config::Config {
+        let endpoints = self.caches.each_ref().map(|cache| format!("'http://127.0.0.1:{}'", cache.port));
+        let (endpoints, folder) = (endpoints.join(", "), self.folder.path().display());
         let text = format!(
             "domain: c.local\n\
-             inventory: {{endpoints: ['http://127.0.0.1:{port}'], replica_file: '{folder}/replica'}}\n\
-             smd_cache: {{snapshot_file: '{folder}/snapshot', poll_changes: 100ms}}\n"
+             inventory: {{endpoints: [{endpoints}], replica_file: '{folder}/replica'}}\n\
+             smd_cache: {{snapshot_file: '{folder}/snapshot-{number}', poll_changes: 100ms, stale_after: 1s}}\n"
         );
         config::parse(&text).unwrap()
     }
 
-    fn start_cache(&mut self) {
-        if self.cache.is_some() {
+    fn start_cache(&mut self, number: usize) {
+        if self.caches[number].runtime.is_some() {
             return;
         }
-        let mut settings = Settings::of(&self.config());
-        settings.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))];
+        let mut settings = Settings::of(&self.config(number));
+        settings.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, self.caches[number].port))];
         settings.admin = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        settings.smd.url = self.smd.url();
+        settings.smd.url = format!("http://{}", self.caches[number].cable.address());
         settings.refresh = REFRESH;
         let runtime = runtime();
         let end = Instant::now() + BOUND;
         loop {
-            let running = Running::new(config::Program::SmdCache, self.config());
+            let running = Running::new(config::Program::SmdCache, self.config(number));
             match runtime.block_on(Program::start(running, settings.clone())) {
                 Ok(program) => break drop(runtime.spawn(program.run())),
                 Err(error) => assert!(Instant::now() < end, "{error:#}"), // the one before is not quite dead
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.cache = Some(runtime);
+        self.caches[number].runtime = Some(runtime);
     }
 
     fn start_client(&mut self) {
@@ -170,7 +188,7 @@ impl World {
             machine.nid.reader_starts();
         }
         let runtime = runtime();
-        let config = self.config().inventory;
+        let config = self.config(0).inventory;
         let who = Who { name: "dhcpd", version: "0", admin_port: 0 };
         let start =
             async { Inventory::start(&config, who, &mut Registry::default(), CancellationToken::new()) };
@@ -227,8 +245,8 @@ impl World {
 
     /// All is made well; then the newest is known within [`BOUND`].
     fn settle(&mut self) -> Result<(), String> {
-        self.smd.heal();
-        self.start_cache();
+        self.heal();
+        (0..CACHES).for_each(|number| self.start_cache(number));
         let end = Instant::now() + BOUND;
         loop {
             self.read()?;
@@ -268,7 +286,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.kill_cache();
+        (0..CACHES).for_each(|number| self.kill_cache(number));
         if let Some((runtime, _)) = self.client.take() {
             runtime.shutdown_background();
         }
