@@ -35,3 +35,24 @@ fn smd_cache_is_killed_a_hundred_times_and_no_known_node_notices() {
     println!("{report}");
     report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd]);
 }
+
+#[test]
+fn daemons_restarted_while_there_is_no_smd_cache_serve_known_nodes() {
+    let mut cluster = Cluster::start(scene::probed());
+    within(SOON, "the daemons have written down what they know", || {
+        let written = |name: &str| cluster.var().join(format!("replica-{name}")).exists();
+        (written("dhcpd") && written("dnsd")).then_some(())
+    });
+    cluster.kill("smd-cache");
+    for daemon in ["dhcpd", "dnsd"] {
+        cluster.kill(daemon);
+        cluster.start_program(daemon);
+        cluster.wait_ready(daemon);
+    }
+    let prober = Prober::start(&cluster, &RELAYED);
+    prober.watch_for(Duration::from_secs(2));
+    assert_eq!(scene::discover(&cluster, NEWCOMER.mac), Dhcp::Silent, "it cannot be told");
+    let report = prober.stop(&cluster);
+    println!("{report}");
+    report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd]);
+}

@@ -18,6 +18,7 @@ mod killing;
 mod outage;
 mod prober;
 mod remembering;
+mod replicas;
 mod scale;
 mod scene;
 mod silence;
