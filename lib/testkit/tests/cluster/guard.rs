@@ -82,6 +82,31 @@ fn an_empty_smd_is_never_believed_by_itself_and_at_once_by_force() {
     });
 }
 
+/// Every interface is there, but none can be served: the components are gone, or the addresses.
+#[test]
+fn what_can_serve_nobody_is_as_gone_as_what_is_not_there() {
+    let cluster = started();
+    let prober = Prober::start(&cluster, &RELAYED);
+    cluster.smd().fail(Failure::all(Fault::Empty).on("Components"));
+    wait_held_back(&cluster, true);
+    prober.watch_for(Duration::from_secs(3));
+    cluster.smd().heal();
+    wait_held_back(&cluster, false);
+
+    let before = cluster.smd().inventory();
+    for interface in &before.interfaces {
+        assert!(cluster.smd().set_addresses(&interface.mac, &[]));
+    }
+    wait_held_back(&cluster, true);
+    prober.watch_for(Duration::from_secs(3));
+    assert_eq!(last_of_crowd(&cluster), Dns::data(&format!("172.16.1.{CROWD}")));
+    cluster.smd().load(before);
+    wait_held_back(&cluster, false);
+    let report = prober.stop(&cluster);
+    println!("{report}");
+    report.check_nothing_lost(&ALL);
+}
+
 #[test]
 fn force_is_not_for_everybody_who_reaches_the_port() {
     let cluster = started();

@@ -2,9 +2,9 @@
 
 use crate::{
     prober::{Asked, Prober},
-    scene::{self, Dhcp, Dns, NEWCOMER, RELAYED, SOON},
+    scene::{self, Dhcp, Dns, NEWCOMER, NODE1, RELAYED, SOON},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testkit::cluster::{Cluster, within};
 
 /// How often smd-cache is killed.
@@ -55,4 +55,36 @@ fn daemons_restarted_while_there_is_no_smd_cache_serve_known_nodes() {
     let report = prober.stop(&cluster);
     println!("{report}");
     report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd]);
+}
+
+/// Its file is written every so often only, so it comes back with less than the daemons have.
+#[test]
+fn what_was_learnt_last_is_not_forgotten_when_smd_cache_comes_back_with_less_and_smd_is_gone() {
+    let mut cluster = Cluster::start(scene::probed());
+    within(2 * SOON, "the snapshot is on disk", || cluster.var().join("snapshot").exists().then_some(()));
+    assert!(cluster.smd().set_addresses(NODE1.mac, &["172.16.0.171"]));
+    let served = Dns::data("172.16.0.171");
+    within(SOON, "the change is served", || {
+        (scene::address_of(&cluster, NODE1.fqdn) == served).then_some(())
+    });
+    cluster.kill("smd-cache");
+    let inventory = cluster.smd().inventory();
+    cluster.stop_smd();
+    cluster.start_program("smd-cache");
+    cluster.wait_ready("smd-cache");
+    let knows = scene::lookup(&cluster, NODE1.mac).unwrap();
+    assert_eq!(knows.interfaces[0].addresses[0].address, NODE1.address, "it comes back with less");
+    let end = Instant::now() + Duration::from_secs(6);
+    while Instant::now() < end {
+        assert_eq!(scene::address_of(&cluster, NODE1.fqdn), served);
+        let offered = scene::discover_on(&cluster, NODE1.mac, "172.16.0.1".parse().unwrap());
+        assert_eq!(offered, Dhcp::Offer("172.16.0.171".parse().unwrap()));
+        std::thread::sleep(Duration::from_millis(50)); // what is seen in this time is the test
+    }
+    cluster.start_smd(inventory);
+    within(2 * SOON, "smd-cache knows it, too", || {
+        let reply = scene::lookup(&cluster, NODE1.mac)?;
+        (reply.interfaces[0].addresses[0].address == "172.16.0.171").then_some(())
+    });
+    assert_eq!(scene::address_of(&cluster, NODE1.fqdn), served);
 }

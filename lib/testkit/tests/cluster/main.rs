@@ -21,6 +21,7 @@ mod remembering;
 mod replicas;
 mod scale;
 mod scene;
+mod secure;
 mod silence;
 mod tftp;
 mod transcripts;
