@@ -63,6 +63,10 @@ const BEAT: Duration = Duration::from_millis(500);
 /// SMD's re-discovery deletes and inserts in two steps: what a read lacked is asked for by name only then (DESIGN).
 const DOUBT: Duration = Duration::from_secs(1);
 
+/// With a SMD that cannot be asked by name for so long, what whole reads say is all there is: clients must not wait for ever
+/// for something better. A guess: three of our own patience with one request.
+const DOUBT_LIMIT: Duration = Duration::from_secs(30);
+
 /// The longest that a forced Refresh waits for losses to be confirmed: three tries.
 const FORCED_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -234,6 +238,8 @@ pub struct Owner {
     delta: Turn,
     forcing: Forcing,
     doubt: Option<(Instant, Doubt)>,
+    /// Since when something is missing that was not asked for by name, or not answered about.
+    in_doubt_since: Option<Instant>,
     confirming: bool,
     store: Option<Store>,
     keep: Keep,
@@ -266,6 +272,7 @@ impl Owner {
             delta: Turn::default(),
             forcing: Forcing::default(),
             doubt: None,
+            in_doubt_since: None,
             confirming: false,
         })
     }
@@ -349,6 +356,7 @@ impl Owner {
             held_back,
             read,
             whole,
+            settled: whole,
             ..View::default()
         });
     }
@@ -485,6 +493,7 @@ impl Owner {
         if !applied {
             return self.read_again(begun).await;
         }
+        self.doubts(!settled);
         let occasion = match (settled, self.forcing.waiting.is_empty()) {
             (false, _) => Occasion::Other,
             (true, true) => Occasion::Whole,
@@ -559,6 +568,7 @@ impl Owner {
         });
         let Ok(missing) = learnt.await else { return };
         let settled = missing.is_none();
+        self.doubts(!settled);
         self.doubt = missing.map(|missing| (Instant::now() + DOUBT, missing));
         let occasion = match (settled && succeeded, self.forcing.waiting.is_empty()) {
             (false, _) => Occasion::Other,
@@ -603,16 +613,19 @@ impl Owner {
         let started = Instant::now();
         let old = self.state.view();
         let before = old.clone();
+        let settled = self.is_settled();
         let made = self.off_reactor(move |believed| {
             let Picture { snapshot, problems, naming, held_back } =
                 believed.picture(occasion, Timestamp::now());
+            let whole = later(whole, before.whole);
             let view = View {
                 snapshot: Some(snapshot),
                 problems,
                 naming,
                 held_back,
                 read: later(read, before.read),
-                whole: later(whole, before.whole),
+                whole,
+                settled: if settled { whole } else { before.settled },
                 ..View::default()
             };
             let change = view.change_from(&before);
@@ -623,6 +636,16 @@ impl Owner {
         self.report(&old, &view);
         self.state.publish_change(view, change);
         Ok(())
+    }
+
+    /// What the whole reads lack was asked for by name, or cannot be.
+    fn is_settled(&self) -> bool {
+        self.in_doubt_since.is_none_or(|since| since.elapsed() >= DOUBT_LIMIT)
+    }
+
+    /// Something that a whole read lacks is to be asked for by name, or no longer.
+    fn doubts(&mut self, yes: bool) {
+        self.in_doubt_since = yes.then(|| self.in_doubt_since.unwrap_or_else(Instant::now));
     }
 
     fn freshness(&self) -> v1::Freshness {

@@ -70,6 +70,9 @@ pub struct View {
     pub read: Option<Moment>,
     /// The last good whole read.
     pub whole: Option<Moment>,
+    /// The last one that left nothing in doubt: what it lacked was asked for by name. Only such a one may replace what a
+    /// client holds, who may know already what is gone.
+    pub settled: Option<Moment>,
     /// All but `stale`, put together when it is published: every reply carries it.
     pub stamp: Option<v1::Freshness>,
 }

@@ -173,10 +173,13 @@ impl Session {
 
     /// Whether this server may replace what the client holds: no client goes back in time.
     fn is_synced(&self, state: &State, view: &View) -> bool {
-        let Some(whole) = &view.whole else { return false };
+        if view.whole.is_none() {
+            return false;
+        }
         let Some(held) = &self.held else { return true };
         // What it holds came from here, and here nothing goes back.
         let ours = held.instance == state.instance;
+        let Some(whole) = &view.settled else { return ours };
         ours || whole.read.sequence > self.arrived
             || held.read_at.as_ref().is_none_or(|read_at| is_later(whole.read.started_at, read_at))
     }
