@@ -132,6 +132,9 @@ fn known_sequences_hold() {
         &[Put(1), Put(2), Settle, Remove(1), Clock(-20), Put(2), Settle],
         &[Put(1), Settle, Refuse, KillCache(0), RestartClient, StartCache(0), Wait(100)],
         &[Put(1), Settle, Blind(1), Put(1), Wait(100), KillCache(0), Wait(100), Put(1)],
+        // The second smd-cache knows that the machine went, the first comes back with a file that has it.
+        &[Put(1), Wait(150), KillCache(0), Wait(60), Remove(1), Wait(120), Settle, KillCache(1), Settle],
+        &[Put(1), Wait(150), KillCache(1), Remove(1), Settle, KillCache(0), Settle],
         &[Blind(0), Put(1), KillCache(0), StartCache(0), RestartClient, KillCache(1), Wait(100)],
     ];
     for (number, steps) in sequences.iter().enumerate() {

@@ -47,6 +47,13 @@ pub struct World {
     folder: tempfile::TempDir,
 }
 
+/// On a port that no connection is given by itself: one to a smd-cache that is dead could be given its port, and keep it.
+fn listener() -> std::net::TcpListener {
+    let ports = std::iter::repeat_with(|| fastrand::u16(10_240..32_768));
+    let mut listeners = ports.map(|port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
+    listeners.find_map(Result::ok).expect("some port is free")
+}
+
 fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
@@ -63,7 +70,7 @@ impl World {
         let smd_runtime = runtime();
         let smd = smd_runtime.block_on(Sim::start(Default::default()));
         // All at once, so that none is given twice.
-        let free = [(); CACHES].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let free = [(); CACHES].map(|()| listener());
         let caches = free.each_ref().map(|listener| Cache {
             runtime: None,
             port: listener.local_addr().unwrap().port(),
