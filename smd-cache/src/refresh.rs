@@ -9,6 +9,7 @@
 //! Reads are tasks of their own ([`reads`]), so that one that hangs holds up no other. Decoding and building happen off the
 //! reactor, so that no look-up waits for them.
 
+mod apart;
 mod believed;
 mod guard;
 mod keep;
@@ -28,6 +29,7 @@ use crate::{
     store::Store,
 };
 use ::config::Config;
+use apart::Apart;
 use believed::{Believed, Picture};
 use guard::{Limits, Occasion};
 use jiff::Timestamp;
@@ -234,6 +236,7 @@ pub struct Owner {
     reload: watch::Receiver<Arc<Config>>,
     believed: Believed,
     reads: JoinSet<(Instant, Arrived)>,
+    apart: Apart,
     whole: Turn,
     delta: Turn,
     forcing: Forcing,
@@ -268,6 +271,7 @@ impl Owner {
             reload,
             believed,
             reads: JoinSet::new(),
+            apart: Apart::new()?,
             whole: Turn { next: Some(Instant::now()), ..Turn::default() },
             delta: Turn::default(),
             forcing: Forcing::default(),
@@ -428,21 +432,25 @@ impl Owner {
             self.forcing.waiting.append(&mut self.forcing.coming);
             let hashes = self.believed.hashes();
             let whole = self.reader.clone().whole(hashes, self.settings.groups, self.believed.wanted());
-            self.reads.spawn(async move { (now, Arrived::Whole(Box::new(whole.await))) });
+            self.read_apart(async move { (now, Arrived::Whole(Box::new(whole.await))) });
         }
         if self.delta.is_due(now) {
             self.delta.begin();
             let wanted = self.believed.some_wanted();
             let delta = self.reader.clone().delta(self.believed.changes_since(), wanted);
-            self.reads.spawn(async move { (now, Arrived::Delta(delta.await)) });
+            self.read_apart(async move { (now, Arrived::Delta(delta.await)) });
         }
         if self.doubt_due().is_some_and(|due| due <= now)
             && let Some((_, doubt)) = self.doubt.take()
         {
             self.confirming = true;
             let confirmed = self.reader.clone().confirm(doubt);
-            self.reads.spawn(async move { (now, Arrived::Confirmed(confirmed.await)) });
+            self.read_apart(async move { (now, Arrived::Confirmed(confirmed.await)) });
         }
+    }
+
+    fn read_apart(&mut self, read: impl Future<Output = (Instant, Arrived)> + Send + 'static) {
+        self.reads.spawn_on(read, self.apart.handle());
     }
 
     fn doubt_due(&self) -> Option<Instant> {
