@@ -128,7 +128,9 @@ impl Program {
     }
 
     /// Serves until it is told to stop, then drains. A listener or the owner that ends before that is an error.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        // Before the first question: what is known from an earlier run is never "cannot tell".
+        self.owner.load().await;
         let shutdown = self.running.shutdown.clone();
         let tasks = self.service.tasks.clone();
         let state = self.state();

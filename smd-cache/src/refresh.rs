@@ -303,7 +303,6 @@ impl Owner {
     }
 
     async fn own(&mut self, shutdown: CancellationToken) {
-        self.load().await;
         while !shutdown.is_cancelled() {
             self.begin_what_is_due();
             let wake =
@@ -329,8 +328,8 @@ impl Owner {
         self.keep_at_the_end().await;
     }
 
-    /// What was believed when the program ended last, before SMD is asked.
-    async fn load(&mut self) {
+    /// What was believed when the program ended last: to be called before anything is served and SMD is asked.
+    pub async fn load(&mut self) {
         let Some(store) = self.store.clone() else { return };
         let file = store.file().display().to_string();
         let started = Instant::now();
