@@ -90,8 +90,12 @@ impl Names {
     fn raise_parents(&mut self, name: &Name) {
         let mut ancestor = name.parent();
         while let Some(name) = ancestor {
-            let held = self.entries.get(&name).is_some();
-            ancestor = name.parent().filter(|_| !held);
+            // Mostly the zone, for each of its names.
+            if let Some(held) = self.entries.get_mut(&name) {
+                held.below += 1;
+                return;
+            }
+            ancestor = name.parent();
             self.entries.get_or_insert(name, Entry::default).below += 1;
         }
     }

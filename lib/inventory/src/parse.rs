@@ -26,13 +26,13 @@ impl<'a> Parser<'a> {
     /// An interface; its owner only if the message carries it.
     pub(crate) fn interface(&mut self, message: v1::Interface) -> Option<Interface> {
         let mac = self.text(&message.mac)?;
-        let addresses: Vec<_> = message.addresses.into_iter().filter_map(|a| self.address(a)).collect();
+        let addresses = exact(message.addresses, |address| self.address(address));
         Some(Interface {
             mac,
             description: self.common.text(message.description),
             component_id: self.optional(&message.component_id),
             component: message.component.and_then(|c| self.component(c)).map(Arc::new),
-            addresses: tight(addresses),
+            addresses,
             policy: self.policy(message.policy),
             contested: message.contested,
         })
@@ -51,7 +51,7 @@ impl<'a> Parser<'a> {
             state: self.common.text(message.state),
             flag: self.common.text(message.flag),
             enabled: message.enabled,
-            groups: tight(message.groups.into_iter().map(|group| self.common.text(group)).collect()),
+            groups: exact(message.groups, |group| Some(self.common.text(group))),
             names: self.names(message.names),
         })
     }
@@ -76,7 +76,7 @@ impl<'a> Parser<'a> {
     }
 
     fn names(&mut self, texts: Vec<String>) -> Vec<Name> {
-        tight(texts.iter().filter_map(|text| self.name(text)).collect())
+        exact(texts, |text| self.name(&text))
     }
 
     fn address(&mut self, message: v1::Address) -> Option<Address> {
@@ -98,14 +98,14 @@ impl<'a> Parser<'a> {
     fn policy(&mut self, message: Option<v1::Policy>) -> Policy {
         let Some(message) = message else { return Policy::default() };
         let terms = Terms {
-            routers: tight(message.routers.iter().filter_map(|router| self.text(router)).collect()),
+            routers: exact(message.routers, |router| self.text(&router)),
             prefix_length: message.prefix_length.and_then(|length| self.number(length)),
             ignore: message.ignore,
             boot_file: given(message.boot_file),
             next_server: self.optional(&message.next_server),
             script_url: given(message.script_url),
-            options: tight(message.options.into_iter().filter_map(|option| self.option(option)).collect()),
-            rules: tight(message.rules),
+            options: exact(message.options, |option| self.option(option)),
+            rules: exact(message.rules, Some),
         };
         self.common.policy(terms.into())
     }
@@ -137,8 +137,11 @@ fn given(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Without spare room: there are many of these and none will grow.
-fn tight<T>(mut list: Vec<T>) -> Vec<T> {
-    list.shrink_to_fit();
+/// In a list of its own, without spare room: there are many of these and none will grow. `collect` would shrink the list
+/// of the messages in place, which leaves a hole behind each that nothing fits into: 17 of 44 MB at 10,000 nodes.
+fn exact<M, T>(messages: Vec<M>, mut read: impl FnMut(M) -> Option<T>) -> Vec<T> {
+    let mut list = Vec::new();
+    list.reserve_exact(messages.len());
+    list.extend(messages.into_iter().filter_map(&mut read));
     list
 }

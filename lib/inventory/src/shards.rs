@@ -1,11 +1,12 @@
 //! A hash map of which a clone costs nothing and a change copies one small part.
 //!
 //! Many ordinary maps, each shared until it is changed. Hash tries do the same with less to copy, but their half-filled
-//! nodes took four times the memory here (40,000 names: 16 MB against 4), and a daemon may take 40 MB in all.
+//! nodes took four times the memory here (40,000 names: 16 MB against 4), and a daemon may take 40 MB in all. A key is hashed
+//! once: its hash tells the shard and the place in it.
 
+use hashbrown::{HashTable, hash_table::Entry};
 use std::{
     borrow::Borrow,
-    collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
     sync::Arc,
 };
@@ -21,7 +22,7 @@ pub(crate) struct Shards<K, V> {
     seed: RandomState,
 }
 
-type Shard<K, V> = Arc<HashMap<K, V, RandomState>>;
+type Shard<K, V> = Arc<HashTable<(K, V)>>;
 
 impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     pub(crate) fn len(&self) -> usize {
@@ -33,7 +34,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.shard(key).get(key)
+        self.get_key_value(key).map(|(_, value)| value)
     }
 
     pub(crate) fn get_key_value<Q>(&self, key: &Q) -> Option<(&K, &V)>
@@ -41,7 +42,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.shard(key).get_key_value(key)
+        let (key, value) = self.find(self.seed.hash_one(key), key)?;
+        Some((key, value))
     }
 
     /// Copies nothing where the key is not held.
@@ -50,21 +52,26 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        if !self.shard(key).contains_key(key) {
-            return None;
-        }
-        self.shard_mut(key).get_mut(key)
+        let hash = self.seed.hash_one(key);
+        self.find(hash, key)?;
+        self.shard_mut(hash).find_mut(hash, |(held, _)| held.borrow() == key).map(|(_, value)| value)
     }
 
     /// The value of this key, put there if there was none.
     pub(crate) fn get_or_insert(&mut self, key: K, value: impl FnOnce() -> V) -> &mut V {
-        if !self.shard(&key).contains_key(&key) {
-            self.len += 1;
-            if self.len > self.shards.len() * SHARD_ENTRIES {
-                self.grow();
+        if self.len >= self.shards.len() * SHARD_ENTRIES {
+            self.grow();
+        }
+        let (hash, seed) = (self.seed.hash_one(&key), self.seed.clone());
+        let place = self.place(hash);
+        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[place]);
+        match shard.entry(hash, |(held, _)| *held == key, |(held, _)| seed.hash_one(held)) {
+            Entry::Occupied(held) => &mut held.into_mut().1,
+            Entry::Vacant(room) => {
+                self.len += 1;
+                &mut room.insert((key, value())).into_mut().1
             }
         }
-        self.shard_mut(&key).entry(key).or_insert_with(value)
     }
 
     pub(crate) fn remove<Q>(&mut self, key: &Q)
@@ -72,38 +79,49 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        if self.shard(key).contains_key(key) {
-            self.shard_mut(key).remove(key);
+        let hash = self.seed.hash_one(key);
+        if self.find(hash, key).is_none() {
+            return;
+        }
+        if let Ok(held) = self.shard_mut(hash).find_entry(hash, |(held, _)| held.borrow() == key) {
+            held.remove();
             self.len -= 1;
         }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.shards.iter().flat_map(|shard| shard.iter())
+        self.shards.iter().flat_map(|shard| shard.iter()).map(|(key, value)| (key, value))
     }
 
+    /// Twice as many shards. Entries that nobody shares are moved.
     fn grow(&mut self) {
-        let twice = (0..self.shards.len() * 2).map(|_| Arc::new(HashMap::with_hasher(self.seed.clone())));
-        let old = std::mem::replace(&mut self.shards, Arc::new(twice.collect()));
-        for shard in old.iter() {
-            for (key, value) in shard.iter() {
-                self.shard_mut(key).insert(key.clone(), value.clone());
+        let twice = (0..self.shards.len() * 2).map(|_| Arc::default()).collect();
+        let old = std::mem::replace(&mut self.shards, Arc::new(twice));
+        let seed = self.seed.clone();
+        for shard in Arc::unwrap_or_clone(old) {
+            for entry in Arc::unwrap_or_clone(shard) {
+                let hash = seed.hash_one(&entry.0);
+                self.shard_mut(hash).insert_unique(hash, entry, |(held, _)| seed.hash_one(held));
             }
         }
     }
 
-    fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> &Shard<K, V> {
-        &self.shards[self.place(key)]
+    fn find<Q>(&self, hash: u64, key: &Q) -> Option<&(K, V)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.shards[self.place(hash)].find(hash, |(held, _)| held.borrow() == key)
     }
 
-    fn shard_mut<Q: Hash + ?Sized>(&mut self, key: &Q) -> &mut HashMap<K, V, RandomState> {
-        let place = self.place(key);
+    fn shard_mut(&mut self, hash: u64) -> &mut HashTable<(K, V)> {
+        let place = self.place(hash);
         Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[place])
     }
 
-    /// By the upper half of the hash: the maps themselves go by its ends.
-    fn place<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
-        (self.seed.hash_one(key) >> 32) as usize & (self.shards.len() - 1)
+    /// By the upper half of the hash: the tables themselves go by its ends.
+    fn place(&self, hash: u64) -> usize {
+        (hash >> 32) as usize & (self.shards.len() - 1)
     }
 }
 
@@ -116,9 +134,7 @@ impl<K, V> Clone for Shards<K, V> {
 impl<K, V> Default for Shards<K, V> {
     /// One empty shard; their number is a power of two from here on.
     fn default() -> Self {
-        let seed = RandomState::new();
-        let first = Arc::new(HashMap::with_hasher(seed.clone()));
-        Shards { shards: Arc::new(vec![first]), len: 0, seed }
+        Shards { shards: Arc::new(vec![Arc::default()]), len: 0, seed: RandomState::new() }
     }
 }
 
