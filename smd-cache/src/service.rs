@@ -309,6 +309,10 @@ fn found_component(snapshot: &Snapshot, id: &Xname) -> Option<LookupReply> {
 fn mac_not_held(view: &View, configured: &Configured, pulled: Option<pull::Outcome>) -> Outcome {
     let read_within = |time| view.read.is_some_and(|read| read.is_within(time));
     let absent = pulled == Some(pull::Outcome::Absent);
+    // SMD has it and it is not shown: all is held back.
+    if pulled == Some(pull::Outcome::TakenIn) {
+        return Outcome::Unavailable;
+    }
     match read_within(configured.stale_after) && (absent || read_within(configured.unknown_within)) {
         true => Outcome::Unknown,
         false => Outcome::Unavailable,
@@ -360,6 +364,7 @@ mod tests {
             (ago(1), None, unknown, "just read, not asked"),
             (ago(1), Some(Absent), unknown, "just read and asked"),
             (ago(1), Some(Unanswered), unknown, "just read, no answer in time"),
+            (ago(1), Some(TakenIn), unavailable, "just read, and SMD has it though nothing new is shown"),
             (ago(20), Some(Absent), unknown, "read lately, asked now"),
             (ago(20), Some(Unanswered), unavailable, "read lately, no answer in time"),
             (ago(20), Some(TakenIn), unavailable, "it was there and is not what was asked for"),
