@@ -366,7 +366,7 @@ impl Owner {
 
     /// Nothing is kept before SMD was read: the file holds it already.
     fn keep_due(&self) -> Option<Instant> {
-        self.store.as_ref().filter(|_| self.believed.is_whole())?;
+        self.store.as_ref().filter(|_| self.believed.can_be_kept())?;
         self.keep.due(self.believed.edition(), Instant::now())
     }
 
@@ -413,7 +413,7 @@ impl Owner {
     async fn keep_at_the_end(&mut self) {
         self.reads.abort_all();
         while self.reads.join_next().await.is_some() {}
-        let Some(store) = self.store.clone().filter(|_| self.believed.is_whole()) else { return };
+        let Some(store) = self.store.clone().filter(|_| self.believed.can_be_kept()) else { return };
         let put = match self.write(&store).await {
             Ok(written) => tokio::task::spawn_blocking(move || store.put(written))
                 .await

@@ -62,6 +62,8 @@ pub struct Believed {
     /// SMD's clock, when it last answered.
     date: Option<Timestamp>,
     whole: bool,
+    /// The picture is not that of the records, which the guard does not believe.
+    frozen: bool,
 }
 
 impl Believed {
@@ -80,6 +82,7 @@ impl Believed {
             newest: None,
             date: None,
             whole: false,
+            frozen: false,
         }
     }
 
@@ -111,6 +114,11 @@ impl Believed {
     /// SMD was read whole.
     pub fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// Records that the guard does not believe are not written over those it does: a restart would believe them.
+    pub fn can_be_kept(&self) -> bool {
+        self.whole && !self.frozen
     }
 
     /// There is something to make a picture of.
@@ -259,6 +267,10 @@ impl Believed {
 
     /// Lets losses go or holds them back, and gives the picture of what is believed then.
     pub fn picture(&mut self, occasion: Occasion, now: Timestamp) -> Picture {
+        if let Some(before) = &self.picture {
+            // SMD may have been away for longer than the guard remembers.
+            self.guard.note(before.snapshot.counts().servable_interfaces, now);
+        }
         let had_losses = self.records.has_losses();
         let held_back = match had_losses {
             true => {
@@ -271,13 +283,17 @@ impl Believed {
             self.records.let_go();
         }
         let mut picture = self.built(now);
-        if !had_losses {
-            // No record went, and yet few machines may be left to serve: all with one address, for example.
-            let left = picture.snapshot.counts().servable_interfaces;
-            if let Some(held_back) = self.guard.judge(left, occasion, self.limits, now) {
-                return self.frozen(picture, held_back);
-            }
+        // Even where no record went, few machines may be left to serve: all with one address, for example.
+        let left = picture.snapshot.counts().servable_interfaces;
+        let rejected = match held_back {
+            None => self.guard.judge(left, occasion, self.limits, now),
+            // Counted already.
+            Some(losses) => self.guard.is_too_few(left, self.limits, now).then(|| losses.with(left)),
+        };
+        if let Some(held_back) = rejected {
+            return self.frozen(picture, held_back);
         }
+        self.frozen = false;
         self.guard.note(picture.snapshot.counts().servable_interfaces, now);
         if let Some(held_back) = held_back {
             self.report(&mut picture, held_back);
@@ -291,6 +307,7 @@ impl Believed {
     fn frozen(&mut self, rejected: Picture, held_back: HeldBack) -> Picture {
         let mut picture = self.picture.clone().unwrap_or(rejected);
         self.forget_built();
+        self.frozen = true;
         let sentence = format!("The inventory is left as it was. {held_back}");
         let mut problems = (*picture.problems).clone();
         problems.retain(|problem| problem.reason != Reason::HeldBack);

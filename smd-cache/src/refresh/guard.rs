@@ -66,6 +66,13 @@ pub struct HeldBack {
     pub needed: Option<u32>,
 }
 
+impl HeldBack {
+    /// The same with fewer left.
+    pub fn with(self, left: usize) -> HeldBack {
+        HeldBack { left, needed: self.needed.filter(|_| left > 0), ..self }
+    }
+}
+
 impl fmt::Display for HeldBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let HeldBack { left, of, reads, needed } = self;
@@ -122,6 +129,11 @@ impl Guard {
             return self.believe(left, of, limits);
         }
         Some(HeldBack { left, of, reads: self.reads, needed })
+    }
+
+    /// Whether so many would be too few, whatever was said before.
+    pub fn is_too_few(&self, left: usize, limits: Limits, now: Timestamp) -> bool {
+        is_too_few(left, self.most(now), limits)
     }
 
     fn believe(&mut self, left: usize, of: usize, limits: Limits) -> Option<HeldBack> {

@@ -258,6 +258,76 @@ fn a_picture_in_which_all_have_one_address_is_left_as_it_was() {
     );
 }
 
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+/// Forty nodes, their addresses given by number, and their components.
+fn forty(addresses: impl Fn(u32) -> Vec<u32>) -> [String; 2] {
+    let row = |number: u32| {
+        let addresses = addresses(number).into_iter();
+        let addresses: Vec<_> = addresses.map(|n| format!(r#"{{"IPAddress":"10.0.0.{n}"}}"#)).collect();
+        format!(
+            r#"{{"ID":"0200000000{number:02x}","MACAddress":"0200000000{number:02x}","ComponentID":"x0c0s{number}b0n0",
+            "IPAddresses":[{}]}}"#,
+            addresses.join(",")
+        )
+    };
+    let component = |number| format!(r#"{{"ID":"x0c0s{number}b0n0","Type":"Node","NID":{number}}}"#);
+    let list = |items: Vec<String>| items.join(",");
+    let components = list((1..=40).map(component).collect());
+    [format!("[{}]", list((1..=40).map(row).collect())), format!("{{\"Components\":[{components}]}}")]
+}
+
+fn servable(picture: &Picture) -> usize {
+    picture.snapshot.counts().servable_interfaces
+}
+
+#[test]
+fn an_outage_longer_than_the_guard_remembers_does_not_disarm_it() {
+    let [full, components] = forty(|number| vec![number]);
+    for [emptied, _] in [forty(|_| Vec::new()), forty(|_| vec![1])] {
+        let mut believed = believed("domain: a");
+        learn(&mut believed, 1, [(&full, 1), (&components, 2)]);
+        assert_eq!(servable(&believed.picture(Occasion::Whole, at(0))), 40);
+        // Two hours in which SMD could not be read.
+        learn(&mut believed, 3, [(&emptied, 3), (&components, 2)]);
+        let picture = believed.picture(Occasion::Whole, at(7_200));
+        assert_eq!((servable(&picture), picture.held_back.is_some()), (40, true));
+    }
+}
+
+#[test]
+fn a_loss_beside_it_lets_no_wipe_pass() {
+    let [full, components] = forty(|number| vec![number]);
+    // One claims every address, and all others one that it holds: as many MACs and addresses as before.
+    let [hoarded, _] = forty(|number| if number == 1 { (1..=40).collect() } else { vec![1] });
+    let mut believed = believed("domain: a");
+    learn(&mut believed, 1, [(&full, 1), (&components, 2)]);
+    shown(&mut believed, Occasion::Whole);
+    let without_last = hoarded.replace(r#""ComponentID":"x0c0s40b0n0""#, r#""ComponentID":"""#);
+    learn(&mut believed, 3, [(&without_last, 3), (&components, 2)]);
+    let picture = shown(&mut believed, Occasion::Whole);
+    assert_eq!((servable(&picture), picture.held_back.is_some()), (40, true));
+}
+
+#[test]
+fn what_the_guard_does_not_believe_is_not_kept_for_a_restart() {
+    let [full, components] = forty(|number| vec![number]);
+    let [one_address, _] = forty(|_| vec![1]);
+    let mut believed = believed("domain: a");
+    assert!(!believed.can_be_kept(), "nothing was read");
+    learn(&mut believed, 1, [(&full, 1), (&components, 2)]);
+    shown(&mut believed, Occasion::Whole);
+    assert!(believed.can_be_kept());
+    learn(&mut believed, 3, [(&one_address, 3), (&components, 2)]);
+    assert!(shown(&mut believed, Occasion::Other).held_back.is_some());
+    assert!(!believed.can_be_kept(), "what the file holds is better");
+    learn(&mut believed, 5, [(&full, 1), (&components, 2)]);
+    assert!(shown(&mut believed, Occasion::Whole).held_back.is_none());
+    assert!(believed.can_be_kept());
+}
+
 #[test]
 fn changes_are_asked_for_by_smds_clocks() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
