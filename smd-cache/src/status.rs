@@ -6,11 +6,15 @@ use crate::{
     snapshot::{Counts, contract::timestamp},
     state::{SourceStatus, State, View},
 };
+use jiff::{SignedDuration, Timestamp};
 use proto::v1;
 use std::collections::HashMap;
 
 /// The contract: ListProblems has all of them.
 const PROBLEMS: usize = 100;
+
+/// What failed and was not tried again while all interfaces could be read is no trouble any more. A guess.
+const FORGIVEN_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 /// The whole answer.
 pub fn status(state: &State) -> v1::Status {
@@ -72,13 +76,20 @@ fn warnings_about_reading(state: &State, view: &View) -> Vec<String> {
         )),
         Some(_) => {}
     }
-    for (source, status) in Source::ALL.iter().zip(state.sources()) {
-        if status.failures_in_a_row > 0 {
+    let sources = state.sources();
+    let read_at = sources[Source::Interfaces as usize].last_success;
+    for (source, status) in Source::ALL.iter().zip(sources) {
+        if status.failures_in_a_row > 0 && !is_forgiven(status.last_failure, read_at) {
             let times = status.failures_in_a_row;
             warnings.push(format!("Reading {source} failed {times} times in a row: {}.", status.last_error));
         }
     }
     warnings
+}
+
+/// Some sources are asked only on occasion: a failure there would be warned of until the next one.
+fn is_forgiven(failed_at: Option<Timestamp>, read_at: Option<Timestamp>) -> bool {
+    failed_at.zip(read_at).is_some_and(|(failed, read)| read.duration_since(failed) > FORGIVEN_AFTER)
 }
 
 /// Sources that were never asked are left out.
@@ -105,4 +116,18 @@ fn problems_by_reason(problems: &[Problem]) -> HashMap<String, u64> {
         *counts.entry(problem.reason.label().to_owned()).or_default() += 1;
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_on_occasion_is_not_warned_of_for_ever() {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        assert!(!is_forgiven(at(100), None), "nothing was ever read");
+        assert!(!is_forgiven(at(100), at(10)), "it is the latest");
+        assert!(!is_forgiven(at(100), at(110)), "a moment ago");
+        assert!(is_forgiven(at(100), at(200)));
+    }
 }
