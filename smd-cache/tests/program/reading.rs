@@ -82,6 +82,19 @@ async fn an_smd_that_hangs_is_given_up() {
 }
 
 #[tokio::test]
+async fn groups_that_hang_do_not_make_a_whole_read_old() {
+    let smd = FakeSmd::empty().await;
+    smd.answer(GROUPS, Answer::Hang);
+    let client = client(&smd);
+    let asked = tokio::spawn(async move { client.whole(Source::Groups).await });
+    eventually("asked", async || smd.count(GROUPS) == 1).await;
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    assert_eq!(asked.await.unwrap().unwrap_err().label(), "timed_out");
+    assert!(begun.elapsed() < Duration::from_secs(10), "stale_after is 30 s by default");
+}
+
+#[tokio::test]
 async fn the_url_may_hold_the_base_path_and_slashes() {
     let smd = FakeSmd::empty().await;
     for end in ["", "/", "/hsm/v2", "/hsm/v2/"] {
