@@ -175,6 +175,8 @@ enum Arrived {
 #[derive(Default)]
 struct Turn {
     under_way: bool,
+    /// What is under way is not what is wanted any more.
+    again: bool,
     next: Option<Instant>,
     failures: u32,
     /// Who is told how the one that is under way ends.
@@ -187,6 +189,12 @@ impl Turn {
     fn ask(&mut self, answer: Answer, now: Instant) {
         self.coming.push(answer);
         self.next = Some(now);
+    }
+
+    /// One that begins from now on, whatever is under way.
+    fn at_once(&mut self, now: Instant) {
+        self.next = Some(now);
+        self.again = self.under_way;
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -205,9 +213,10 @@ impl Turn {
 
     fn ended(&mut self, begun: Instant, period: Duration, succeeded: bool, now: Instant) {
         self.under_way = false;
+        let again = std::mem::take(&mut self.again) || !self.coming.is_empty();
         self.failures = if succeeded { 0 } else { self.failures.saturating_add(1) };
         let next = if succeeded { begun + period } else { now + retry_after(self.failures, period) };
-        self.next = Some(if self.coming.is_empty() { next } else { now });
+        self.next = Some(if again { now } else { next });
     }
 
     fn tell(&mut self, outcome: &Result<v1::Freshness, String>) {
@@ -411,6 +420,14 @@ impl Owner {
 
     /// What was learnt since the last time, and how fresh it is.
     async fn keep_at_the_end(&mut self) {
+        // What is on its way to the disk cannot be broken off, and must not come after what is written below.
+        while self.keep.is_under_way()
+            && let Some(done) = self.reads.join_next().await
+        {
+            if let Ok((_, Arrived::Kept(outcome))) = done {
+                self.kept(outcome);
+            }
+        }
         self.reads.abort_all();
         while self.reads.join_next().await.is_some() {}
         let Some(store) = self.store.clone().filter(|_| self.believed.can_be_kept()) else { return };
@@ -577,10 +594,12 @@ impl Owner {
         let settled = missing.is_none();
         self.doubts(!settled);
         self.doubt = missing.map(|missing| (Instant::now() + DOUBT, missing));
-        let occasion = match (settled && succeeded, self.forcing.waiting.is_empty()) {
+        // Those who force wait for a read that began after they asked; this may have been in doubt before.
+        let forced = !self.forcing.waiting.is_empty() && !self.whole.under_way;
+        let occasion = match (settled && succeeded, forced) {
             (false, _) => Occasion::Other,
-            (true, true) => Occasion::Whole,
-            (true, false) => Occasion::Forced,
+            (true, false) => Occasion::Whole,
+            (true, true) => Occasion::Forced,
         };
         let published = self.publish(occasion, None, None).await;
         if occasion == Occasion::Forced && published.is_ok() {
@@ -683,6 +702,9 @@ impl Owner {
         self.reads.abort_all();
         self.reads = JoinSet::new();
         self.confirming = false;
+        if self.keep.is_under_way() {
+            self.kept(Err(io::Error::other("what was under way was broken off")));
+        }
         self.whole_failed(now, bug(error.to_string()));
         self.delta.under_way = false;
     }
@@ -735,7 +757,8 @@ impl Owner {
     }
 
     fn remark(&self) {
-        let groups_fail = self.state.sources()[Source::Groups as usize].failures_in_a_row > 0;
+        let groups_fail = self.settings.groups
+            && self.state.sources()[Source::Groups as usize].failures_in_a_row > 0;
         let groups = groups_fail.then(|| match self.believed.has_groups() {
             true => "Rules that match on groups go by the groups that were read last.".to_owned(),
             false => {
@@ -765,7 +788,7 @@ impl Owner {
                 }
                 self.settings = settings;
                 let now = Instant::now();
-                self.whole.next = Some(now);
+                self.whole.at_once(now);
                 let polls = !self.settings.poll_changes.is_zero() && self.believed.is_whole();
                 self.delta.next = polls.then_some(now);
                 // Only a bug can make it fail, which is logged; the next read tries again.

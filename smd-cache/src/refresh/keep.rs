@@ -26,6 +26,11 @@ impl Keep {
         Some(begun + wait)
     }
 
+    /// One is on its way to the disk.
+    pub fn is_under_way(&self) -> bool {
+        self.under_way
+    }
+
     /// Writing this edition begins.
     pub fn begin(&mut self, edition: (u64, u64), now: Instant) {
         *self = Keep {

@@ -28,6 +28,61 @@ fn believed(file: &str) -> Believed {
     Believed::new(naming(file), LIMITS)
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_other_settings_ask_for_is_read_though_a_read_is_under_way() {
+    let (minute, begun) = (Duration::from_secs(60), Instant::now());
+    let mut turn = Turn::default();
+    turn.begin();
+    turn.ended(begun, minute, true, begun);
+    assert_eq!(turn.due(), Some(begun + minute));
+    turn.begin();
+    turn.at_once(begun);
+    turn.ended(begun, minute, true, begun);
+    assert_eq!(turn.due(), Some(begun), "what ended was begun by the old settings");
+    turn.begin();
+    turn.ended(begun, minute, true, begun);
+    assert_eq!(turn.due(), Some(begun + minute), "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_on_its_way_to_the_disk_is_waited_for_at_the_end() {
+    let (_, mut owner) = owner();
+    let now = Instant::now();
+    owner.keep.begin((1, 1), now);
+    let (written, mut on_disk) = oneshot::channel();
+    owner.reads.spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let _ = written.send(());
+        (now, Arrived::Kept(Ok(())))
+    });
+    owner.reads.spawn(std::future::pending());
+    owner.keep_at_the_end().await;
+    assert!(on_disk.try_recv().is_ok(), "else it would replace the one that is written last");
+}
+
+#[tokio::test]
+async fn a_read_that_is_lost_stops_no_writing() {
+    let (_, mut owner) = owner();
+    let now = Instant::now();
+    owner.keep.begin((1, 1), now);
+    let lost = tokio::spawn(async { panic!("a bug, on purpose") }).await.unwrap_err();
+    owner.lost(lost);
+    assert!(owner.keep.due((1, 1), now).is_some());
+}
+
+#[tokio::test]
+async fn a_forced_refresh_is_not_over_before_its_own_read() {
+    let (_, mut owner) = owner();
+    let (answer, mut answered) = oneshot::channel();
+    owner.forcing.waiting.push(answer);
+    owner.whole.begin();
+    owner.learn_confirmed(Ok(Confirmed::default())).await;
+    assert!(answered.try_recv().is_err(), "what was in doubt before is confirmed, no more");
+    owner.whole.under_way = false;
+    owner.learn_confirmed(Ok(Confirmed::default())).await;
+    assert!(answered.try_recv().unwrap().is_ok());
+}
+
 #[test]
 fn retries_come_later_and_later_but_never_later_than_a_refresh() {
     let refresh = Duration::from_secs(10);
