@@ -757,8 +757,8 @@ impl Owner {
     }
 
     fn remark(&self) {
-        let groups_fail = self.settings.groups
-            && self.state.sources()[Source::Groups as usize].failures_in_a_row > 0;
+        let groups_fail =
+            self.settings.groups && self.state.sources()[Source::Groups as usize].failures_in_a_row > 0;
         let groups = groups_fail.then(|| match self.believed.has_groups() {
             true => "Rules that match on groups go by the groups that were read last.".to_owned(),
             false => {

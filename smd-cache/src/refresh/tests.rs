@@ -8,6 +8,8 @@ use crate::{
 use futures::FutureExt;
 use prometheus_client::registry::Registry;
 
+mod model;
+
 const LIMITS: Limits = Limits { max_shrink: 50, confirmations: 3 };
 
 fn owner() -> (Refresher, Owner) {
