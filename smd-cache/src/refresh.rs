@@ -253,6 +253,8 @@ pub struct Owner {
     /// Since when something is missing that was not asked for by name, or not answered about.
     in_doubt_since: Option<Instant>,
     confirming: bool,
+    /// When a whole read last counted as a confirmation.
+    counted: Option<Instant>,
     store: Option<Store>,
     keep: Keep,
 }
@@ -287,6 +289,7 @@ impl Owner {
             doubt: None,
             in_doubt_since: None,
             confirming: false,
+            counted: None,
         })
     }
 
@@ -520,7 +523,7 @@ impl Owner {
         self.doubts(!settled);
         let occasion = match (settled, self.forcing.waiting.is_empty()) {
             (false, _) => Occasion::Other,
-            (true, true) => Occasion::Whole,
+            (true, true) => self.confirmation(Instant::now()),
             (true, false) => Occasion::Forced,
         };
         let outcome = match self.publish(occasion, Some(moment), Some(moment)).await {
@@ -598,7 +601,7 @@ impl Owner {
         let forced = !self.forcing.waiting.is_empty() && !self.whole.under_way;
         let occasion = match (settled && succeeded, forced) {
             (false, _) => Occasion::Other,
-            (true, false) => Occasion::Whole,
+            (true, false) => self.confirmation(Instant::now()),
             (true, true) => Occasion::Forced,
         };
         let published = self.publish(occasion, None, None).await;
@@ -667,6 +670,17 @@ impl Owner {
     /// What the whole reads lack was asked for by name, or cannot be.
     fn is_settled(&self) -> bool {
         self.in_doubt_since.is_none_or(|since| since.elapsed() >= DOUBT_LIMIT)
+    }
+
+    /// What a whole read is for the guard. Reads that people ask for between the regular ones do not count: whoever may
+    /// call Refresh could have a wipe believed within seconds, without `force`.
+    fn confirmation(&mut self, now: Instant) -> Occasion {
+        let regular = self.counted.is_none_or(|counted| now >= counted + self.settings.refresh / 2);
+        if !regular {
+            return Occasion::Other;
+        }
+        self.counted = Some(now);
+        Occasion::Whole
     }
 
     /// Something that a whole read lacks is to be asked for by name, or no longer.

@@ -85,6 +85,22 @@ async fn a_forced_refresh_is_not_over_before_its_own_read() {
     assert!(answered.try_recv().unwrap().is_ok());
 }
 
+#[tokio::test]
+async fn whole_reads_on_demand_are_no_confirmations() {
+    let (_, mut owner) = owner();
+    let (start, refresh) = (Instant::now(), owner.settings.refresh);
+    for (after, expected) in [
+        (Duration::ZERO, Occasion::Whole),
+        (refresh / 10, Occasion::Other),
+        (refresh / 5, Occasion::Other),
+        (refresh, Occasion::Whole),
+        (refresh + refresh / 10, Occasion::Other),
+        (2 * refresh, Occasion::Whole),
+    ] {
+        assert_eq!(owner.confirmation(start + after), expected, "{after:?}");
+    }
+}
+
 #[test]
 fn retries_come_later_and_later_but_never_later_than_a_refresh() {
     let refresh = Duration::from_secs(10);
