@@ -161,15 +161,22 @@ impl Reader {
         Ok((read, found, components))
     }
 
-    /// Asks by name for what a whole read lacked.
+    /// Asks by name for what a whole read lacked. What could not be asked for stays in doubt.
     pub async fn confirm(self, doubt: Doubt) -> Result<Confirmed, Failed> {
         let mut confirmed = Confirmed::default();
         for keys in doubt.interfaces.chunks(smd::IDS_IN_ONE_REQUEST).take(MAX_CONFIRMING_REQUESTS) {
             let ids = keys.iter().map(|(_, id)| id.to_ascii_lowercase()).collect();
-            let (read, answer) = self.by_id(ids).await?;
-            confirmed.interfaces.push(Asked { read, asked: keys.to_vec(), answer });
+            match self.by_id(ids).await {
+                Ok((read, answer)) => confirmed.interfaces.push(Asked { read, asked: keys.to_vec(), answer }),
+                Err(failed) if confirmed.interfaces.is_empty() => return Err(failed),
+                Err(_) => return Ok(confirmed),
+            }
         }
-        confirmed.components = self.components(doubt.components, MAX_CONFIRMING_REQUESTS).await?;
+        match self.components(doubt.components, MAX_CONFIRMING_REQUESTS).await {
+            Ok(components) => confirmed.components = components,
+            Err(failed) if confirmed.interfaces.is_empty() => return Err(failed),
+            Err(_) => {}
+        }
         Ok(confirmed)
     }
 
