@@ -10,26 +10,31 @@
 //! reactor, so that no look-up waits for them.
 
 mod apart;
+mod asking;
 mod believed;
 mod guard;
 mod keep;
 mod reads;
+mod remember;
+mod report;
 #[cfg(test)]
 mod tests;
+mod turn;
 
+pub use asking::{AskError, Inbox, Kind, Pulled, Refresher};
 pub use guard::{HeldBack, Peak};
 pub use reads::{Asked, Reader};
 
 use crate::{
     config::Settings,
     metrics::Metrics,
-    records::{ComponentRecord, Decoded, InterfaceRecord, Read, Reason},
     smd::{Client, Source},
     state::{Moment, State, View},
     store::Store,
 };
 use ::config::Config;
 use apart::Apart;
+use asking::{Answer, Ask, MAX_PULLED};
 use believed::{Believed, Picture};
 use guard::{Limits, Occasion};
 use jiff::Timestamp;
@@ -43,21 +48,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::watch,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use values::Xname;
-
-/// After a read that failed; doubled with each one that fails, up to its period. A guess: SMD's own start takes 0.3 s.
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-
-/// People and scripts that wait for a read at the same time. A guess.
-const MAX_ASKED: usize = 64;
-
-/// Answers to `?ID=` that wait to be taken in. They are taken in together, so more than a few wait only behind a build.
-const MAX_PULLED: usize = 64;
+use turn::Turn;
 
 /// The loop says that it is alive this often; lib/daemon wants it once a second.
 const BEAT: Duration = Duration::from_millis(500);
@@ -72,96 +68,6 @@ const DOUBT_LIMIT: Duration = Duration::from_secs(30);
 /// The longest that a forced Refresh waits for losses to be confirmed: three tries.
 const FORCED_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks the owner for a read that begins after this.
-#[derive(Debug)]
-pub struct Ask {
-    kind: Kind,
-    answer: Answer,
-}
-
-type Answer = oneshot::Sender<Result<v1::Freshness, String>>;
-
-/// What is asked of the owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// What changed.
-    Changes,
-    /// Everything.
-    Whole,
-    /// Everything, and to believe it whatever it says.
-    Forced,
-}
-
-/// What SMD has of some MACs, to be taken in.
-pub struct Pulled {
-    /// The read.
-    pub read: Read,
-    /// What was found.
-    pub interfaces: Decoded<InterfaceRecord>,
-    /// Components that were not known.
-    pub components: Vec<Asked<Xname, ComponentRecord>>,
-    /// Told when it can be looked up.
-    pub done: oneshot::Sender<()>,
-}
-
-/// The way to the owner; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Refresher {
-    asks: mpsc::Sender<Ask>,
-    pulled: mpsc::Sender<Pulled>,
-}
-
-/// The owner's end of it.
-pub struct Inbox {
-    asks: mpsc::Receiver<Ask>,
-    pulled: mpsc::Receiver<Pulled>,
-}
-
-/// Why a read that was asked for did not come about.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// [`MAX_ASKED`] wait already.
-    #[error("{MAX_ASKED} callers wait for a read already")]
-    TooMany,
-    /// SMD could not be read; what is held stays.
-    #[error("{0}")]
-    Failed(String),
-    /// The program ends.
-    #[error("smd-cache ends")]
-    Ending,
-}
-
-impl Refresher {
-    /// A pair: for those who ask, and for the owner.
-    pub fn new() -> (Refresher, Inbox) {
-        let (asks, asked) = mpsc::channel(MAX_ASKED);
-        let (pulled, inbox) = mpsc::channel(MAX_PULLED);
-        (Refresher { asks, pulled }, Inbox { asks: asked, pulled: inbox })
-    }
-
-    /// Waits for a read that begins after this call. Callers that come during one share the next.
-    pub async fn refresh(&self, kind: Kind) -> Result<v1::Freshness, AskError> {
-        let (answer, answered) = oneshot::channel();
-        self.asks.try_send(Ask { kind, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => AskError::TooMany,
-            mpsc::error::TrySendError::Closed(_) => AskError::Ending,
-        })?;
-        answered.await.map_err(|_| AskError::Ending)?.map_err(AskError::Failed)
-    }
-
-    /// Hands over what was pulled through; returns when it can be looked up. False: the owner cannot take it.
-    pub async fn take_in(
-        &self,
-        read: Read,
-        interfaces: Decoded<InterfaceRecord>,
-        components: Vec<Asked<Xname, ComponentRecord>>,
-    ) -> bool {
-        let (done, taken) = oneshot::channel();
-        let pulled = Pulled { read, interfaces, components, done };
-        self.pulled.send(pulled).await.is_ok() && taken.await.is_ok()
-    }
-}
-
 /// What a task that reads brings.
 enum Arrived {
     Whole(Box<Result<Whole, Failed>>),
@@ -169,61 +75,6 @@ enum Arrived {
     Confirmed(Result<Confirmed, Failed>),
     /// The snapshot file has its name.
     Kept(io::Result<()>),
-}
-
-/// One kind of read that is repeated.
-#[derive(Default)]
-struct Turn {
-    under_way: bool,
-    /// What is under way is not what is wanted any more.
-    again: bool,
-    next: Option<Instant>,
-    failures: u32,
-    /// Who is told how the one that is under way ends.
-    waiting: Vec<Answer>,
-    /// Who came during it, and is told of the next.
-    coming: Vec<Answer>,
-}
-
-impl Turn {
-    fn ask(&mut self, answer: Answer, now: Instant) {
-        self.coming.push(answer);
-        self.next = Some(now);
-    }
-
-    /// One that begins from now on, whatever is under way.
-    fn at_once(&mut self, now: Instant) {
-        self.next = Some(now);
-        self.again = self.under_way;
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        !self.under_way && self.next.is_some_and(|next| next <= now)
-    }
-
-    fn begin(&mut self) {
-        self.under_way = true;
-        self.waiting.append(&mut self.coming);
-    }
-
-    /// When to wake for it.
-    fn due(&self) -> Option<Instant> {
-        self.next.filter(|_| !self.under_way)
-    }
-
-    fn ended(&mut self, begun: Instant, period: Duration, succeeded: bool, now: Instant) {
-        self.under_way = false;
-        let again = std::mem::take(&mut self.again) || !self.coming.is_empty();
-        self.failures = if succeeded { 0 } else { self.failures.saturating_add(1) };
-        let next = if succeeded { begun + period } else { now + retry_after(self.failures, period) };
-        self.next = Some(if again { now } else { next });
-    }
-
-    fn tell(&mut self, outcome: &Result<v1::Freshness, String>) {
-        for answer in self.waiting.drain(..) {
-            let _ = answer.send(outcome.clone());
-        }
-    }
 }
 
 /// Who wants everything to be believed, and until when they wait for it.
@@ -283,7 +134,7 @@ impl Owner {
             believed,
             reads: JoinSet::new(),
             apart: Apart::new()?,
-            whole: Turn { next: Some(Instant::now()), ..Turn::default() },
+            whole: Turn::starting(Instant::now()),
             delta: Turn::default(),
             forcing: Forcing::default(),
             doubt: None,
@@ -338,109 +189,6 @@ impl Owner {
             }
         }
         self.keep_at_the_end().await;
-    }
-
-    /// What was believed when the program ended last: to be called before anything is served and SMD is asked.
-    pub async fn load(&mut self) {
-        let Some(store) = self.store.clone() else { return };
-        let file = store.file().display().to_string();
-        let started = Instant::now();
-        let loaded = self.off_reactor(move |believed| {
-            let contents = store.load()?;
-            let moments = (contents.read_at, contents.whole_read_at);
-            Some((moments, believed.restore(contents, Timestamp::now())))
-        });
-        let Ok(Some(((read_at, whole_read_at), picture))) = loaded.await else { return };
-        let Picture { snapshot, problems, naming, held_back } = picture;
-        let interfaces = snapshot.counts().interfaces;
-        let whole = whole_read_at.map(Moment::from_disk);
-        let age = whole.map_or(0, |whole| whole.age().as_secs());
-        let took = started.elapsed().as_millis() as u64;
-        tracing::info!(
-            file,
-            interfaces,
-            age,
-            took,
-            "the inventory of an earlier run is served until SMD was read"
-        );
-        let read = read_at.map(Moment::from_disk);
-        self.state.publish(View {
-            snapshot: Some(snapshot),
-            problems,
-            naming,
-            held_back,
-            read,
-            whole,
-            settled: whole,
-            ..View::default()
-        });
-    }
-
-    /// Nothing is kept before SMD was read: the file holds it already.
-    fn keep_due(&self) -> Option<Instant> {
-        self.store.as_ref().filter(|_| self.believed.can_be_kept())?;
-        self.keep.due(self.believed.edition(), Instant::now())
-    }
-
-    /// Writes the file; its way to the disk holds up nobody.
-    async fn keep(&mut self) {
-        let Some(store) = self.store.clone() else { return };
-        let begun = Instant::now();
-        self.keep.begin(self.believed.edition(), begun);
-        match self.write(&store).await {
-            Ok(written) => drop(self.reads.spawn(async move {
-                let put = tokio::task::spawn_blocking(move || store.put(written)).await;
-                (begun, Arrived::Kept(put.unwrap_or_else(|error| Err(io::Error::other(error)))))
-            })),
-            Err(error) => self.kept(Err(error)),
-        }
-    }
-
-    async fn write(&mut self, store: &Store) -> io::Result<crate::store::Written> {
-        let view = self.state.view();
-        let at = |moment: Option<Moment>| moment.map(|moment| moment.read.started_at);
-        let (read_at, whole_read_at) = (at(view.read), at(view.whole));
-        let store = store.clone();
-        let written =
-            self.off_reactor(move |believed| store.write(&believed.keeping(read_at, whole_read_at)));
-        written.await.unwrap_or_else(|Failed(_, error)| Err(io::Error::other(error.to_string())))
-    }
-
-    fn kept(&mut self, outcome: io::Result<()>) {
-        self.metrics.kept(outcome.is_ok());
-        let news = self.keep.ended(&outcome);
-        let file = self.store.as_ref().map(|store| store.file().display().to_string()).unwrap_or_default();
-        match outcome {
-            Err(error) if news => {
-                tracing::warn!(file, %error, "the snapshot file cannot be written; a restart while SMD is down would serve an older one")
-            }
-            Err(error) => tracing::debug!(file, %error, "the snapshot file still cannot be written"),
-            Ok(()) if news => tracing::info!(file, "the snapshot file is written again"),
-            Ok(()) => tracing::debug!(file, "the snapshot file is written"),
-        }
-        self.remark();
-    }
-
-    /// What was learnt since the last time, and how fresh it is.
-    async fn keep_at_the_end(&mut self) {
-        // What is on its way to the disk cannot be broken off, and must not come after what is written below.
-        while self.keep.is_under_way()
-            && let Some(done) = self.reads.join_next().await
-        {
-            if let Ok((_, Arrived::Kept(outcome))) = done {
-                self.kept(outcome);
-            }
-        }
-        self.reads.abort_all();
-        while self.reads.join_next().await.is_some() {}
-        let Some(store) = self.store.clone().filter(|_| self.believed.can_be_kept()) else { return };
-        let put = match self.write(&store).await {
-            Ok(written) => tokio::task::spawn_blocking(move || store.put(written))
-                .await
-                .unwrap_or_else(|error| Err(io::Error::other(error))),
-            Err(error) => Err(error),
-        };
-        self.kept(put);
     }
 
     fn begin_what_is_due(&mut self) {
@@ -746,48 +494,6 @@ impl Owner {
         })
     }
 
-    fn report(&self, old: &View, view: &View) {
-        let Some(snapshot) = &view.snapshot else { return };
-        let counts = snapshot.counts();
-        let (interfaces, components, problems) = (counts.interfaces, counts.components, view.problems.len());
-        let generation = snapshot.generation();
-        match old.snapshot {
-            None => tracing::info!(generation, interfaces, components, problems, "SMD was read: serving"),
-            Some(_) if old.generation() != generation => {
-                tracing::info!(generation, interfaces, components, problems, "the inventory changed");
-            }
-            Some(_) => tracing::debug!(generation, interfaces, components, problems, "SMD was read"),
-        }
-        match (&old.held_back, &view.held_back) {
-            (None, Some(held_back)) => {
-                tracing::error!(left = held_back.left, of = held_back.of, "{held_back}")
-            }
-            (Some(_), None) => tracing::warn!(interfaces, "losses are not held back any more"),
-            _ => {}
-        }
-        if !Arc::ptr_eq(&old.problems, &view.problems) {
-            report_problems(old, view);
-        }
-    }
-
-    fn remark(&self) {
-        let groups_fail =
-            self.settings.groups && self.state.sources()[Source::Groups as usize].failures_in_a_row > 0;
-        let groups = groups_fail.then(|| match self.believed.has_groups() {
-            true => "Rules that match on groups go by the groups that were read last.".to_owned(),
-            false => {
-                "Rules that match on groups match nothing: SMD's groups cannot be read (they want a token)."
-                    .to_owned()
-            }
-        });
-        let trouble = Some(&self.keep.trouble).filter(|trouble| !trouble.is_empty());
-        let file = trouble.map(|trouble| {
-            format!("The snapshot file cannot be written ({trouble}): a restart while SMD is down would serve an older one, or nothing.")
-        });
-        let files = self.reader.client().file_problems();
-        self.state.set_remarks(groups.into_iter().chain(files).chain(file).collect());
-    }
-
     /// Other rules hold at once, also while SMD is away. A bad certificate leaves everything as it was.
     async fn configure(&mut self) {
         let settings = Settings::of(&self.reload.borrow_and_update());
@@ -827,24 +533,6 @@ fn later(new: Option<Moment>, old: Option<Moment>) -> Option<Moment> {
     }
 }
 
-fn report_problems(old: &View, view: &View) {
-    let known = |reason| old.problems.iter().filter(|problem| problem.reason == reason).count();
-    for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::HeldBack) {
-        let now = view.problems.iter().filter(|problem| problem.reason == reason);
-        let (count, before) = (now.clone().count(), known(reason));
-        if let Some(example) = now.clone().next().filter(|_| count > before) {
-            let reason = reason.label();
-            tracing::warn!(reason, count, example = example.message, "SMD has records with a problem");
-        }
-    }
-}
-
 fn bug(said: String) -> Failed {
     Failed(Source::Interfaces, crate::smd::ReadError::Bug(said))
-}
-
-/// Between half and all of a delay that doubles: replicas that lost SMD together do not come back together.
-fn retry_after(failures: u32, most: Duration) -> Duration {
-    let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    doubled.min(most).mul_f64(0.5 + fastrand::f64() / 2.0)
 }

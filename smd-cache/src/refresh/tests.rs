@@ -1,12 +1,13 @@
-use super::{believed::Hashes, reads::News, *};
+use super::{asking::MAX_ASKED, believed::Hashes, reads::News, turn::retry_after, *};
 use crate::{
     naming::Naming,
-    records::{BadBody, decode_components, decode_interfaces},
+    records::{BadBody, Decoded, Read, decode_components, decode_interfaces},
     smd::Groups,
     snapshot::{Bearer, Snapshot},
 };
 use futures::FutureExt;
 use prometheus_client::registry::Registry;
+use tokio::sync::oneshot;
 
 mod model;
 
