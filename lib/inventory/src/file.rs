@@ -2,11 +2,10 @@
 //! it knew.
 //!
 //! ```text
-//!  "coresmd-replica" version │ WatchRequest: whose it is, how fresh │ Hello │ Put ... Put │ Complete │ checksum
+//!  WatchRequest: whose it is, how fresh │ Hello │ Put ... Put │ Complete
 //! ```
-//! Messages are those of the contract, each with its length before it. They are written and read one after the other, so
-//! neither takes more memory than the replica itself. A new file replaces the old one when it is on disk to its last byte;
-//! several processes may share it.
+//! Messages are those of the contract, kept as `kept` keeps them. They are written and read one after the other, so neither
+//! takes more memory than the replica itself. Several processes may share the file.
 
 mod read;
 #[cfg(test)]
@@ -16,14 +15,11 @@ mod write;
 pub(crate) use read::{Loaded, load};
 pub(crate) use write::save;
 
-use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::Xxh3;
+use kept::{Kept, Kind};
+use std::path::Path;
 
-/// At the start of the file, before a byte with the version.
-const MAGIC: &[u8; 15] = b"coresmd-replica";
-
-/// Grows when an older program could not read the file any more. New fields in the messages are no reason.
-const VERSION: u8 = 1;
+/// The one before the last is not kept: a daemon gets all of it from smd-cache.
+const KIND: Kind = Kind { name: "coresmd-replica", version: 1, previous: false };
 
 /// Interfaces or components of one Put, as smd-cache sends them: about 50 kB.
 const PUT_ITEMS: usize = 100;
@@ -31,36 +27,18 @@ const PUT_ITEMS: usize = 100;
 /// A file and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReplicaFile {
-    path: PathBuf,
+    kept: Kept,
     program: &'static str,
 }
 
 impl ReplicaFile {
     /// `{program}` in the path stands for the program.
     pub(crate) fn new(path: &Path, program: &'static str) -> ReplicaFile {
-        ReplicaFile { path: path.to_string_lossy().replace("{program}", program).into(), program }
+        let path = path.to_string_lossy().replace("{program}", program);
+        ReplicaFile { kept: Kept::new(path.into(), KIND), program }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Beside the file; there is one of each at most.
-    fn beside(&self, ending: &str) -> PathBuf {
-        let mut path = self.path.clone().into_os_string();
-        path.push(ending);
-        path.into()
-    }
-}
-
-/// Passes bytes on and counts them into a checksum.
-struct Summed<T> {
-    inner: T,
-    sum: Xxh3,
-}
-
-impl<T> Summed<T> {
-    fn new(inner: T) -> Summed<T> {
-        Summed { inner, sum: Xxh3::new() }
+        self.kept.path()
     }
 }

@@ -59,7 +59,7 @@ impl Owner {
         self.keep.begin(self.believed.edition(), begun);
         match self.write(&store).await {
             Ok(written) => drop(self.reads.spawn(async move {
-                let put = tokio::task::spawn_blocking(move || store.put(written)).await;
+                let put = tokio::task::spawn_blocking(move || written.place()).await;
                 (begun, Arrived::Kept(put.unwrap_or_else(|error| Err(io::Error::other(error)))))
             })),
             Err(error) => self.kept(Err(error)),
@@ -105,7 +105,7 @@ impl Owner {
         while self.reads.join_next().await.is_some() {}
         let Some(store) = self.store.clone().filter(|_| self.believed.can_be_kept()) else { return };
         let put = match self.write(&store).await {
-            Ok(written) => tokio::task::spawn_blocking(move || store.put(written))
+            Ok(written) => tokio::task::spawn_blocking(move || written.place())
                 .await
                 .unwrap_or_else(|error| Err(io::Error::other(error))),
             Err(error) => Err(error),

@@ -1,12 +1,4 @@
-//! The snapshot file's bytes.
-//!
-//! ```text
-//!   coresmd-snapshot 1\n     the version; another one is not read
-//!   item, item, item ...     each a protobuf message behind its length; no item needs an earlier one
-//!   16 bytes                 XXH3-128 of everything before, little endian
-//! ```
-//! Items are written and read one by one, so that neither takes memory. Fields may be added (their numbers are never used
-//! again); anything that an older program would misread is a new version.
+//! What the snapshot file holds, item by item; no item needs an earlier one.
 
 use crate::{
     records::{AddressRecord, ComponentRecord, InterfaceRecord, Problem, Reason, Rejected, Texts},
@@ -14,22 +6,16 @@ use crate::{
     snapshot::{Legacy, LegacyZone},
 };
 use jiff::Timestamp;
+use kept::{Kind, Reader, Unusable};
 use prost::{Message, Oneof};
 use std::{
-    io::{self, BufRead, Read, Write},
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 use values::Mac;
-use xxhash_rust::xxh3::Xxh3;
 
-/// How a file of any version begins.
-const MAGIC: &str = "coresmd-snapshot ";
-/// The one this program writes.
-const VERSION: u32 = 1;
-/// Bytes of the checksum.
-const SUM: u64 = 16;
-/// No item is longer: an interface with 2,000 addresses is 64 kB. Anything else is no item.
-const MAX_ITEM: usize = 4 << 20;
+/// The one before the last is kept, too: nobody else has what is in it while SMD is down.
+pub(super) const KIND: Kind = Kind { name: "coresmd-snapshot", version: 1, previous: true };
 
 /// What a file holds.
 #[derive(Debug, Default)]
@@ -54,36 +40,10 @@ pub struct Contents {
     pub peaks: Vec<Peak>,
 }
 
-/// Why a file is not read.
-#[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// No such thing can be done.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// Of a later release.
-    #[error("it is of version {0}, and this program knows {VERSION}")]
-    Newer(u32),
-    /// Anything else that is wrong with it.
-    #[error("{0}")]
-    Damaged(&'static str),
-}
+/// Writes items.
+pub struct Writer(pub(super) kept::Writer);
 
-/// Writes items and sums them up.
-pub struct Writer<W: Write> {
-    to: W,
-    sum: Xxh3,
-    buffer: Vec<u8>,
-}
-
-impl<W: Write> Writer<W> {
-    /// Begins a file.
-    pub fn new(to: W) -> io::Result<Writer<W>> {
-        let mut writer = Writer { to, sum: Xxh3::new(), buffer: Vec::new() };
-        writer.buffer.extend_from_slice(format!("{MAGIC}{VERSION}\n").as_bytes());
-        writer.flush_buffer()?;
-        Ok(writer)
-    }
-
+impl Writer {
     /// What is known beside records.
     pub fn header(
         &mut self,
@@ -143,85 +103,22 @@ impl<W: Write> Writer<W> {
         self.item(Item::Rejected(RejectedItem { key: key.to_owned(), problem, is_component }))
     }
 
-    /// Writes the checksum; what it was written to comes back.
-    pub fn end(mut self) -> io::Result<W> {
-        self.to.write_all(&self.sum.digest128().to_le_bytes())?;
-        self.to.flush()?;
-        Ok(self.to)
-    }
-
     fn item(&mut self, item: Item) -> io::Result<()> {
-        let envelope = Envelope { item: Some(item) };
-        envelope.encode_length_delimited(&mut self.buffer).map_err(io::Error::other)?;
-        self.flush_buffer()
-    }
-
-    fn flush_buffer(&mut self) -> io::Result<()> {
-        self.sum.update(&self.buffer);
-        self.to.write_all(&self.buffer)?;
-        self.buffer.clear();
-        Ok(())
+        self.0.put(&Envelope { item: Some(item) })
     }
 }
 
-/// Reads a file of so many bytes. Nothing of a damaged one is given out.
-pub fn read(mut from: impl BufRead, length: u64) -> Result<Contents, Unreadable> {
-    let mut sum = Xxh3::new();
-    let mut left = length.checked_sub(SUM).ok_or(Unreadable::Damaged("it is too short"))?;
-    left -= version(&mut from, left, &mut sum)?;
+/// Reads every item.
+pub(super) fn read(from: &mut Reader) -> Result<Contents, Unusable> {
     let mut contents = Contents::default();
     let mut texts = Texts::default();
-    let mut buffer = Vec::new();
-    while left > 0 {
-        left -= next(&mut from, left, &mut buffer, &mut sum)?;
-        let envelope = Envelope::decode(&*buffer).map_err(|_| Unreadable::Damaged("an item is none"))?;
+    while let Some(envelope) = from.message::<Envelope>()? {
         // One of a later release with the same version is passed over.
         if let Some(item) = envelope.item {
-            contents.take(item, &mut texts).ok_or(Unreadable::Damaged("an item holds no valid value"))?;
+            contents.take(item, &mut texts).ok_or(Unusable::Damaged("an item holds no valid value"))?;
         }
     }
-    let mut written = [0; SUM as usize];
-    from.read_exact(&mut written)?;
-    match u128::from_le_bytes(written) == sum.digest128() {
-        true => Ok(contents),
-        false => Err(Unreadable::Damaged("its checksum does not hold")),
-    }
-}
-
-/// The first line; how long it is.
-fn version(from: &mut impl BufRead, most: u64, sum: &mut Xxh3) -> Result<u64, Unreadable> {
-    let not_ours = || Unreadable::Damaged("it does not begin as a snapshot does");
-    let mut line = Vec::new();
-    from.take(most.min(64)).read_until(b'\n', &mut line)?;
-    sum.update(&line);
-    let text = std::str::from_utf8(&line).ok().and_then(|line| line.strip_suffix('\n'));
-    let version = text.and_then(|line| line.strip_prefix(MAGIC)).and_then(|number| number.parse().ok());
-    match version.ok_or_else(not_ours)? {
-        VERSION => Ok(line.len() as u64),
-        other => Err(Unreadable::Newer(other)),
-    }
-}
-
-/// The bytes of the next item; how many there were with their length.
-fn next(from: &mut impl BufRead, most: u64, buffer: &mut Vec<u8>, sum: &mut Xxh3) -> Result<u64, Unreadable> {
-    let mut prefix = Vec::new();
-    loop {
-        let mut byte = [0];
-        from.read_exact(&mut byte)?;
-        prefix.push(byte[0]);
-        if byte[0] < 0x80 || prefix.len() > 5 {
-            break;
-        }
-    }
-    let length = prost::decode_length_delimiter(&*prefix)
-        .ok()
-        .filter(|length| *length <= MAX_ITEM && (prefix.len() + length) as u64 <= most)
-        .ok_or(Unreadable::Damaged("an item is longer than the file"))?;
-    buffer.resize(length, 0);
-    from.read_exact(buffer)?;
-    sum.update(&prefix);
-    sum.update(buffer);
-    Ok((prefix.len() + length) as u64)
+    Ok(contents)
 }
 
 impl Contents {

@@ -1,7 +1,6 @@
 use super::*;
 use crate::records::{Read, decode_components, decode_interfaces};
-use proptest::prelude::*;
-use std::io::Cursor;
+use std::fs;
 
 fn records() -> Records {
     let interfaces = r#"[
@@ -52,7 +51,7 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 fn keep(store: &Store) {
-    store.put(store.write(&keeping(&records())).unwrap()).unwrap();
+    store.write(&keeping(&records())).unwrap().place().unwrap();
 }
 
 fn names(store: &Store) -> Vec<String> {
@@ -94,59 +93,6 @@ fn what_is_kept_is_loaded_again() {
 }
 
 #[test]
-fn a_file_that_is_cut_anywhere_is_set_aside_and_the_one_before_is_loaded() {
-    let (_directory, store) = store();
-    keep(&store);
-    let whole = fs::read(store.file()).unwrap();
-    for length in 0..whole.len() {
-        fs::write(store.sibling("previous"), &whole).unwrap();
-        fs::write(store.file(), &whole[..length]).unwrap();
-        check(&store.load().unwrap());
-        assert_eq!(names(&store), ["snapshot.bad", "snapshot.previous"], "cut at {length}");
-        assert_eq!(fs::read(store.sibling("bad")).unwrap().len(), length);
-    }
-    fs::write(store.sibling("previous"), &whole[1..]).unwrap();
-    assert!(store.load().is_none(), "both are bad");
-    assert_eq!(names(&store), ["snapshot.bad"]);
-}
-
-#[test]
-fn a_file_of_a_later_version_is_set_aside_for_it() {
-    let (_directory, store) = store();
-    keep(&store);
-    let text = fs::read(store.file()).unwrap();
-    let newer = [b"coresmd-snapshot 2\n".as_slice(), &text[19..]].concat();
-    fs::write(store.file(), &newer).unwrap();
-    assert!(store.load().is_none());
-    assert_eq!(names(&store), ["snapshot.newer"]);
-    assert_eq!(fs::read(store.sibling("newer")).unwrap(), newer);
-}
-
-#[test]
-fn what_is_in_the_way_stops_nobody() {
-    let (_directory, store) = store();
-    fs::create_dir_all(store.file()).unwrap();
-    assert!(store.load().is_none(), "a directory");
-    assert_eq!(names(&store), ["snapshot.bad"]);
-    keep(&store);
-    check(&store.load().unwrap());
-}
-
-#[test]
-fn leftovers_of_the_dead_are_removed_and_those_of_the_living_stay() {
-    let (_directory, store) = store();
-    keep(&store);
-    let living = store.sibling(&format!("tmp-{}", std::process::id()));
-    fs::write(&living, "half").unwrap();
-    fs::write(store.sibling("tmp-4194304999"), "half").unwrap();
-    store.load().unwrap();
-    assert_eq!(
-        names(&store),
-        ["snapshot".to_owned(), living.file_name().unwrap().to_string_lossy().into_owned()]
-    );
-}
-
-#[test]
 fn what_cannot_be_written_leaves_what_was() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::new(directory.path().join("snapshot"));
@@ -156,22 +102,23 @@ fn what_cannot_be_written_leaves_what_was() {
     check(&store.load().unwrap());
 }
 
-proptest! {
-    #[test]
-    fn no_change_of_a_byte_goes_unnoticed(at in any::<prop::sample::Index>(), flip in 1..=255u8) {
-        let (_directory, store) = store();
-        keep(&store);
-        let mut bytes = fs::read(store.file()).unwrap();
-        let at = at.index(bytes.len());
-        bytes[at] ^= flip;
-        let length = bytes.len() as u64;
-        prop_assert!(format::read(Cursor::new(bytes), length).is_err(), "{at}");
-    }
+#[test]
+fn the_one_before_is_loaded_where_the_last_one_is_damaged() {
+    let (_directory, store) = store();
+    keep(&store);
+    keep(&store);
+    let whole = fs::read(store.file()).unwrap();
+    fs::write(store.file(), &whole[1..]).unwrap();
+    check(&store.load().unwrap());
+    assert_eq!(names(&store), ["snapshot.bad", "snapshot.previous"]);
+}
 
-    #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let bytes = [b"coresmd-snapshot 1\n".as_slice(), &bytes].concat();
-        let length = bytes.len() as u64;
-        prop_assert!(format::read(Cursor::new(bytes), length).is_err());
-    }
+#[test]
+fn while_another_process_writes_it_nothing_is_written() {
+    let (_directory, store) = store();
+    let other = store.write(&keeping(&records())).unwrap();
+    let error = store.write(&keeping(&records())).unwrap_err();
+    assert_eq!(error.to_string(), "another process is writing it");
+    other.place().unwrap();
+    check(&store.load().unwrap());
 }

@@ -75,7 +75,7 @@ fn loaded(file: &ReplicaFile) -> Replica {
 fn why_bad(file: &ReplicaFile) -> String {
     match load(file) {
         Loaded::Bad(why, Some(aside)) => {
-            assert!(aside.exists() && !file.path.exists(), "it is set aside: {why}");
+            assert!(aside.exists() && !file.path().exists(), "it is set aside: {why}");
             why
         }
         other => panic!("{other:?}"),
@@ -109,100 +109,32 @@ fn an_empty_inventory_is_one_too() {
 }
 
 #[test]
-fn a_file_cut_anywhere_is_set_aside() {
-    let directory = directory();
-    let file = file(&directory);
-    save(&file, &replica(40, 5)).unwrap();
-    let whole = fs::read(&file.path).unwrap();
-    let ends = whole.len() - 40..whole.len();
-    let cuts = (0..60).chain((0..whole.len()).step_by(1_024)).chain(ends);
-    for cut in cuts {
-        fs::write(&file.path, &whole[..cut]).unwrap();
-        assert!(!why_bad(&file).is_empty(), "cut at {cut}");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "one of them is kept");
-    }
-    fs::write(&file.path, &whole).unwrap();
-    loaded(&file);
-    fs::write(&file.path, [&whole[..], b"more"].concat()).unwrap();
-    assert!(why_bad(&file).contains("damaged"));
-}
-
-#[test]
-fn a_damaged_byte_is_noticed_wherever_it_is() {
-    let directory = directory();
-    let file = file(&directory);
-    save(&file, &replica(20, 5)).unwrap();
-    let whole = fs::read(&file.path).unwrap();
-    for place in (0..whole.len()).step_by(13).chain(whole.len() - 8..whole.len()) {
-        for flip in [0x01, 0x80] {
-            let mut damaged = whole.clone();
-            damaged[place] ^= flip;
-            fs::write(&file.path, &damaged).unwrap();
-            assert!(!why_bad(&file).is_empty(), "byte {place}");
-        }
-    }
-}
-
-#[test]
-fn what_is_not_ours_is_set_aside_with_its_reason() {
+fn what_another_program_wrote_is_set_aside_with_its_reason() {
     let directory = directory();
     let file = file(&directory);
     save(&ReplicaFile { program: "dhcpd", ..file.clone() }, &replica(3, 5)).unwrap();
     assert!(why_bad(&file).contains("written by dhcpd: give each program its own"));
-    save(&file, &replica(3, 5)).unwrap();
-    let mut newer = fs::read(&file.path).unwrap();
-    newer[MAGIC.len()] = VERSION + 1;
-    for (bytes, reason) in [
-        (newer, "a newer program wrote it"),
-        (b"hello, this is no replica".to_vec(), "no replica file"),
-        (vec![], "cut short"),
-        (vec![0; 4_096], "no replica file"),
-    ] {
-        fs::write(&file.path, bytes).unwrap();
-        let why = why_bad(&file);
-        assert!(why.contains(reason), "{why}");
-    }
 }
 
 #[test]
-fn what_cannot_even_be_set_aside_is_left_and_said() {
+fn one_without_its_end_is_no_replica_however_well_kept() {
     let directory = directory();
     let file = file(&directory);
-    fs::create_dir_all(file.path.join("in the way")).unwrap();
-    fs::create_dir_all(file.beside(".bad").join("in the way, too")).unwrap();
-    assert!(matches!(load(&file), Loaded::Bad(_, None)));
+    let whose = v1::WatchRequest { client_name: "dnsd".into(), ..Default::default() };
+    let mut writer = file.kept.write().unwrap().unwrap();
+    writer.put(&whose).unwrap();
+    writer.end().unwrap().place().unwrap();
+    assert!(why_bad(&file).contains("no end"));
 }
 
 #[test]
-fn a_length_that_lies_takes_no_memory() {
+fn who_finds_another_writing_leaves_it_to_that_one() {
     let directory = directory();
     let file = file(&directory);
-    let huge = [&MAGIC[..], &[VERSION], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]].concat();
-    fs::write(&file.path, huge).unwrap();
-    assert!(why_bad(&file).contains("damaged"));
-}
-
-#[test]
-fn a_write_that_fails_leaves_the_file_as_it_was() {
-    let directory = directory();
-    let file = file(&directory);
-    let nowhere = ReplicaFile::new(&directory.path().join("missing/replica"), "dnsd");
-    assert!(save(&nowhere, &replica(3, 5)).is_err(), "no directory");
-    save(&file, &replica(3, 5)).unwrap();
-    std::os::unix::fs::symlink("/dev/full", file.beside(".new")).unwrap();
-    assert!(save(&file, &replica(4, 6)).is_err(), "full disk");
-    assert_eq!(loaded(&file).freshness().generation, 5);
-    fs::remove_file(file.beside(".new")).unwrap();
-    assert_eq!(save(&file, &replica(4, 6)).unwrap(), metrics::Write::Written, "and goes on later");
-}
-
-#[test]
-fn a_write_that_was_cut_off_by_a_crash_is_not_in_the_way() {
-    let directory = directory();
-    let file = file(&directory);
-    fs::write(file.beside(".new"), vec![7; 1 << 20]).unwrap();
-    save(&file, &replica(3, 5)).unwrap();
-    assert_eq!(loaded(&file).interface_count(), 3);
+    let other = file.kept.write().unwrap().unwrap();
+    assert_eq!(save(&file, &replica(3, 5)).unwrap(), metrics::Write::Busy);
+    drop(other);
+    assert_eq!(save(&file, &replica(3, 5)).unwrap(), metrics::Write::Written);
 }
 
 #[test]
@@ -223,28 +155,4 @@ fn an_older_replica_does_not_replace_a_newer_one() {
     let seconds = from_the_future.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     save(&file, &read_at(seconds as i64, 8)).unwrap();
     assert_eq!(save(&file, &read_at(1_700_000_200, 9)).unwrap(), metrics::Write::Written, "a wrong clock");
-}
-
-#[test]
-fn programs_that_share_a_file_never_spoil_it() {
-    let directory = directory();
-    let file = file(&directory);
-    let held = [replica(60, 5), replica(90, 6), replica(120, 7)];
-    std::thread::scope(|scope| {
-        for replica in &held {
-            scope.spawn(|| {
-                for _ in 0..20 {
-                    save(&file, replica).unwrap();
-                }
-            });
-        }
-        for _ in 0..100 {
-            match load(&file) {
-                Loaded::Nothing => {}
-                Loaded::Replica(read, _) => assert!([60, 90, 120].contains(&read.interface_count())),
-                bad => panic!("{bad:?}"),
-            }
-        }
-    });
-    loaded(&file);
 }

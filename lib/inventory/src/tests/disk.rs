@@ -188,14 +188,15 @@ async fn with_max_stale_the_file_does_not_grow_old_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_directory_that_is_not_there_is_tried_again() {
+async fn a_directory_that_cannot_be_made_is_tried_again() {
     let (directory, _) = directory();
+    std::fs::write(directory.path().join("later"), "a file").unwrap();
     let path = directory.path().join("later/replica");
     let desk = Desk::new(&path, None);
     desk.is_at(1, 0, true);
     sleep(Duration::from_secs(30)).await;
     assert_eq!((desk.metrics.writes(Write::Failed), desk.written()), (1, 0));
-    std::fs::create_dir(directory.path().join("later")).unwrap();
+    std::fs::remove_file(directory.path().join("later")).unwrap();
     sleep(Duration::from_secs(90)).await;
     assert_eq!(desk.written(), 1, "without a change");
     assert_eq!(desk.ends().await, 1, "and there is nothing more to write");

@@ -192,7 +192,7 @@ impl World {
         }
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path().join("snapshot"));
-        store.put(store.write(&self.believed.keeping(None, None)).unwrap()).unwrap();
+        store.write(&self.believed.keeping(None, None)).unwrap().place().unwrap();
         let mut afresh = believed("domain: a");
         let before = self.believed.picture(Occasion::Other, at(0));
         let picture = afresh.restore(store.load().unwrap(), at(0));
