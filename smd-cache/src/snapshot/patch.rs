@@ -39,7 +39,7 @@ pub struct Touched {
     pub ids: BTreeSet<Xname>,
 }
 
-/// The snapshot and the problems that [`super::build`] would give with this previous one, which was built by the same
+/// The snapshot and the problems that [`super::build()`] would give with this previous one, which was built by the same
 /// naming from records that differed in what is touched. `problems`: those of the previous one. `None`: too much changed,
 /// or the previous one is only what is left from before a restart.
 pub fn patch(
