@@ -479,7 +479,7 @@ impl Owner {
     ) -> Result<T, Failed> {
         let afresh = Believed::new(self.believed.naming.clone(), self.believed.limits);
         let mut believed = std::mem::replace(&mut self.believed, afresh);
-        let done = tokio::task::spawn_blocking(move || {
+        let done = self.apart.handle().spawn_blocking(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut believed)));
             (believed, outcome)
         });
