@@ -276,7 +276,7 @@ impl Owner {
         };
         let outcome = match self.publish(occasion, Some(moment), Some(moment)).await {
             Ok(()) => Ok(self.freshness()),
-            Err(Failed(source, error)) => Err(format!("reading {source} failed: {error}")),
+            Err(failed) => Err(failed.to_string()),
         };
         self.whole.tell(&outcome);
         if occasion == Occasion::Forced {
@@ -303,8 +303,8 @@ impl Owner {
         let _ = self.publish(Occasion::Other, None, None).await;
     }
 
-    fn whole_failed(&mut self, begun: Instant, Failed(source, error): Failed) {
-        let outcome = Err(format!("reading {source} failed: {error}"));
+    fn whole_failed(&mut self, begun: Instant, failed: Failed) {
+        let outcome = Err(failed.to_string());
         self.whole.tell(&outcome);
         self.end_forcing(&outcome);
         self.whole.ended(begun, self.settings.refresh, false, Instant::now());
@@ -323,7 +323,7 @@ impl Owner {
         };
         let told = match &learnt {
             Ok(()) => Ok(self.freshness()),
-            Err(Failed(source, error)) => Err(format!("reading {source} failed: {error}")),
+            Err(failed) => Err(failed.to_string()),
         };
         self.delta.tell(&told);
         let period = self.settings.poll_changes;

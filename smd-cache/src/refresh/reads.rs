@@ -36,7 +36,8 @@ pub struct Reader {
 }
 
 /// Which source failed, and why.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("reading {0} failed: {1}")]
 pub struct Failed(pub Source, pub ReadError);
 
 /// Some records that were asked for by name.
