@@ -9,6 +9,7 @@ mod id_set;
 #[cfg(test)]
 mod manual;
 mod mistake;
+mod options;
 mod pattern;
 mod reader;
 mod records;
@@ -20,12 +21,13 @@ mod yaml;
 
 pub use id_set::IdSet;
 pub use mistake::{Mistake, Mistakes};
+pub use options::Options;
 pub use pattern::{Part, Pattern};
 pub use records::{RecordData, RecordLine};
 pub use rules::{DomainAppend, Match, Rule, RuleLog};
 pub use schema::{
     Boot, ClientTls, DhcpV4, DhcpV6, Dhcpd, DnsTls, Dnsd, Endpoint, Inventory, Listen, Missing, Pool,
-    ServerTls, Smd, SmdCache, StaticRoute, Subnet, Tftpd, Transfer, Tsig, Unknown, Zone,
+    ServerTls, Smd, SmdCache, Subnet, Tftpd, Transfer, Tsig, Unknown, Zone,
 };
 
 use ::values::Name;

@@ -4,8 +4,8 @@
 mod text;
 
 use crate::{
-    Program,
     id_set::IdSet,
+    options::{self, Options},
     pattern::Pattern,
     reader::{Book, Field, Place, Section, shorten},
     scalars, url,
@@ -41,14 +41,14 @@ pub struct Rule {
     pub goes_on: bool,
     /// How a match is logged.
     pub log: RuleLog,
-    /// Instead of the loader (later).
+    /// Instead of the loader: a file name or a URL, with placeholders.
     pub boot_file: Option<String>,
-    /// Instead of the TFTP server (later).
+    /// Instead of the TFTP server.
     pub next_server: Option<Ipv4Addr>,
-    /// Instead of `boot.script_url` (later).
+    /// Instead of `boot.script_url`.
     pub script_url: Option<String>,
-    /// Further options by code, values as written (later).
-    pub options: Vec<(u8, String)>,
+    /// Further options, those of `dns` and `lease_time` among them.
+    pub options: Options,
 }
 
 impl Rule {
@@ -208,7 +208,7 @@ fn complete(section: &Section, matches: Match, line: usize, canonical: &str) -> 
         IpNet::V4(subnet) => Some(subnet.prefix_len()).filter(|length| *length > 0),
         IpNet::V6(_) => None,
     });
-    let rule = Rule {
+    Rule {
         name: name.unwrap_or_else(|| format!("rule-{:08x}", xxh3_64(canonical.as_bytes()) as u32)),
         line,
         hostname: section.get("hostname", hostname),
@@ -219,23 +219,20 @@ fn complete(section: &Section, matches: Match, line: usize, canonical: &str) -> 
         ignore: section.get("ignore", scalars::switch).unwrap_or(false),
         goes_on: section.get("continue", scalars::switch).unwrap_or(false),
         log: section.get("log", rule_log).unwrap_or_default(),
-        boot_file: section.get("boot_file", scalars::text),
+        boot_file: section.get("boot_file", url::boot_file),
         next_server: section.get("next_server", scalars::ipv4),
         script_url: section.get("script_url", url::boot_url),
-        options: section.get("options", options).unwrap_or_default(),
+        options: options::read(section, each_value, &options::KEYS_OF_RULES),
         matches,
-    };
-    for key in ["boot_file", "next_server", "script_url", "options"] {
-        section.later(key, &[Program::Dhcpd]);
     }
-    rule
 }
 
 fn must_do_something(section: &Section, rule: &Rule, has_subnet: bool) {
     // A key with a mistake in it counts, and so may one that is misspelt: one sentence about it is enough.
-    let given =
-        ["hostname", "routers", "netmask", "cidr", "boot_file", "next_server", "script_url", "options"];
-    let does_something = rule.ignore || has_subnet || given.iter().any(|key| section.field(key).is_some());
+    let given = ["hostname", "routers", "netmask", "cidr", "boot_file", "next_server", "script_url"];
+    let is_given = |key: &&'static str| section.field(key).is_some();
+    let does_something =
+        rule.ignore || has_subnet || given.iter().any(is_given) || options::are_given(section);
     if !does_something && !section.has_unknown() {
         let message =
             "does nothing: it needs one of hostname, routers, netmask, cidr, ignore: true, or a subnet";
@@ -261,6 +258,11 @@ fn each_word<T>(field: &Field, read: impl Fn(&Field) -> Option<T>) -> Option<Vec
         at += piece.len() + 1;
     }
     Some(words)
+}
+
+/// The same for values that are bytes already.
+fn each_value(field: &Field, read: &dyn Fn(&Field<'_>) -> Option<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+    each_word(field, read)
 }
 
 /// Host bits are dropped, as CoreSMD does: `172.16.0.1/24` is the network of that address.
@@ -322,19 +324,6 @@ fn rule_log(field: &Field) -> Option<RuleLog> {
         "none" => Ok(RuleLog::None),
         _ => Err(format!("'{}' is none of info, debug, none", shorten(text))),
     })
-}
-
-/// `42: 172.16.0.1`. What a value means is decided by the code, and not here.
-fn options(field: &Field) -> Option<Vec<(u8, String)>> {
-    let mut options = Vec::new();
-    for (key, value) in field.entries()? {
-        match key.text.parse() {
-            // 0 is padding and 255 the end (RFC 2132 §3.1, §3.2).
-            Ok(code @ 1..=254) => options.extend(scalars::text(&value).map(|text| (code, text))),
-            _ => field.book.mistake(key.place, &value.path, "an option has a code from 1 to 254"),
-        }
-    }
-    Some(options)
 }
 
 /// The rule as text, to be hashed for its name.

@@ -10,7 +10,7 @@ mod tftpd;
 mod zones;
 
 pub use boot::Boot;
-pub use dhcpd::{DhcpV4, Dhcpd, Listen, Pool, StaticRoute, Subnet, Unknown};
+pub use dhcpd::{DhcpV4, Dhcpd, Listen, Pool, Subnet, Unknown};
 pub use dhcpd6::DhcpV6;
 pub use dnsd::{DnsTls, Dnsd, Transfer, Tsig};
 pub use inventory::{ClientTls, Endpoint, Inventory};

@@ -64,11 +64,32 @@ fn is_host(host: &str) -> bool {
     }
 }
 
+const BOOT_SCHEMES: [&str; 3] = ["http", "https", "tftp"];
+
 /// A boot URL: http, https or tftp, with placeholders.
 pub fn boot_url(field: &Field) -> Option<String> {
-    const SCHEMES: [&str; 3] = ["http", "https", "tftp"];
-    let url = field.parse("a URL", |text| split(text, &SCHEMES).map(|_| text.to_owned()))?;
+    let url = field.parse("a URL", |text| split(text, &BOOT_SCHEMES).map(|_| text.to_owned()))?;
     placeholders(field, &url, &PLACEHOLDERS).then_some(url)
+}
+
+/// A boot file: a name, or the URL of one; with placeholders.
+pub fn boot_file(field: &Field) -> Option<String> {
+    let file = field.parse("a file or a URL", |text| match text.contains("://") {
+        true => file_of_server(text),
+        false if text.trim().is_empty() => Err("empty".into()),
+        false => Ok(text.to_owned()),
+    })?;
+    placeholders(field, &file, &PLACEHOLDERS).then_some(file)
+}
+
+/// Firmware is told a TFTP server and a path apart, and a port nowhere (RFC 2132 §9.4, §9.5).
+fn file_of_server(text: &str) -> Result<String, String> {
+    let url = split(text, &BOOT_SCHEMES)?;
+    match (url.scheme, url.port, url.rest) {
+        (_, _, "" | "/") => Err(format!("'{}' names no file", shorten(text))),
+        ("tftp", Some(port), _) => Err(format!("DHCP cannot tell the port of a TFTP server, as :{port}")),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// The base of loaders; file names are appended.

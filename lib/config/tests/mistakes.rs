@@ -223,6 +223,30 @@ fn values_that_cannot_be_are_mistakes() {
 }
 
 #[test]
+fn boot_files_that_cannot_be_are_mistakes() {
+    check(&[
+        ("boot: {nbp: grub.efi}", "1:13: boot.nbp: 'grub.efi' is no URL such as http://HOST/PATH"),
+        ("boot: {nbp: 'tftp://10.0.0.1'}", "1:13: boot.nbp: 'tftp://10.0.0.1' names no file"),
+        (
+            "boot: {nbp: 'tftp://10.0.0.1:6969/a'}",
+            "1:13: boot.nbp: DHCP cannot tell the port of a TFTP server, as :6969",
+        ),
+        (
+            "boot: {loaders: {7: 'http://u:p@a/b'}}",
+            "1:21: boot.loaders.7: no user names or passwords in URLs: secrets stand in files of their own",
+        ),
+        (
+            "boot: {loaders: {7: '{xid}.efi'}}",
+            "1:22: boot.loaders.7: '{xid}' is none of {mac} {id} {nid} {hostname} {arch}",
+        ),
+        (
+            "rules: [{boot_file: 'ftp://a/b'}]",
+            "1:21: rules[0].boot_file: 'ftp://a/b' is no URL with http or https or tftp",
+        ),
+    ]);
+}
+
+#[test]
 fn pools_that_cannot_be_are_mistakes() {
     let with = |pools: &str| format!("dhcpd:\n  v4:\n    unknown:\n      pools:\n{pools}");
     check(
@@ -331,7 +355,12 @@ fn rules_that_cannot_be_are_mistakes_at_the_part_that_is_wrong() {
             "1:21: rules[0].id_set: the range ends at 0, before it begins",
         ),
         ("rules: ['id_set:x1|x1s[0;1],hostname:a']", "1:25: rules[0].id_set: ';' in a range such as [0-3,8]"),
-        ("rules: [{options: {0: a}}]", "1:20: rules[0].options.0: an option has a code from 1 to 254"),
+        (
+            "rules: ['boot_file:{arhc}']",
+            "1:20: rules[0].boot_file: '{arhc}' is none of {mac} {id} {nid} {hostname} {arch}",
+        ),
+        ("rules: ['dns:10.0.0.1|x']", "1:23: rules[0].dns: 'x' is no IPv4 address such as 10.0.0.1"),
+        ("rules: ['lease_time:1500ms']", "1:21: rules[0].lease_time: a lease lasts whole seconds"),
     ]);
 }
 
@@ -416,7 +445,6 @@ fn keys_of_later_features_are_written_down_with_their_programs() {
     for (text, key, programs) in [
         ("zones: [{name: a, missing: forward}]", "1:19: zones[0].missing: not served yet", vec![Dnsd]),
         ("boot: {autoexec: true}", "1:8: boot.autoexec: not served yet", vec![Tftpd]),
-        ("boot: {nbp: 'tftp://a/b'}", "1:8: boot.nbp: not served yet", vec![Dhcpd]),
         ("boot: {script_url6: 'http://[fd00::1]/'}", "1:8: boot.script_url6: not served yet", vec![Dhcpd]),
         ("dhcpd: {v4: {authoritative: true}}", "1:14: dhcpd.v4.authoritative: not served yet", vec![Dhcpd]),
         ("dhcpd: {v6: {server_id: LL 02:00:00:00:00:01}}", "1:9: dhcpd.v6: not served yet", vec![Dhcpd]),
@@ -424,8 +452,6 @@ fn keys_of_later_features_are_written_down_with_their_programs() {
         ("dnsd: {recursion_from: [10.0.0.0/8]}", "1:8: dnsd.recursion_from: not served yet", vec![Dnsd]),
         ("dnsd: {transfer: {allow: [10.0.0.1]}}", "1:8: dnsd.transfer: not served yet", vec![Dnsd]),
         ("dnsd: {tls: {cert: /c, key: /k}}", "1:8: dnsd.tls: not served yet", vec![Dnsd]),
-        ("rules: ['boot_file:a']", "1:10: rules[0].boot_file: not served yet", vec![Dhcpd]),
-        ("rules: [{options: {42: 10.0.0.1}}]", "1:10: rules[0].options: not served yet", vec![Dhcpd]),
     ] {
         let config = parse(text).unwrap_or_else(|mistakes| panic!("{}", mistakes.report(text)));
         let found: Vec<_> =
@@ -439,8 +465,9 @@ fn keys_that_change_nothing_yet_are_taken() {
     let text = "
 smd_cache: {poll_changes: 0, pull_through: false, max_shrink: 10%, shrink_confirmations: 5, snapshot_file: /tmp/s}
 inventory: {replica_file: off}
-boot: {autoexec: no}
-dhcpd: {v4: {authoritative: false}}
+boot: {autoexec: no, nbp: 'tftp://a/b'}
+dhcpd: {v4: {authoritative: false, hosts_file: /h, auto_configure: false, mtu: 1500, options: {42: 10.0.0.1}}}
+rules: ['boot_file:a,next_server:10.0.0.1,script_url:http://a/,mtu:9000', {options: {42: 10.0.0.1}}]
 dnsd: {forward: []}
 zones: [{name: a, missing: nxdomain}]
 ";

@@ -19,11 +19,11 @@ pub struct Boot {
     pub script_url: Option<String>,
     /// Base of loaders for UEFI HTTP boot, without a final slash.
     pub http_url: Option<String>,
-    /// Loader by client architecture (option 93), in order.
+    /// Loader by client architecture (option 93), in order: a file name or a URL, with placeholders.
     pub loaders: Vec<(u16, String)>,
     /// Answer autoexec.ipxe and config.ipxe with a script (later).
     pub autoexec: bool,
-    /// One boot file URL for everyone (later).
+    /// One boot file URL for everyone, instead of loaders.
     pub nbp: Option<String>,
     /// The IPv6 forms (later).
     pub tftp_server6: Option<Ipv6Addr>,
@@ -57,7 +57,7 @@ pub(super) fn read(section: &Section) -> Boot {
         http_url: section.get("http_url", url::base_url),
         loaders: loaders(section),
         autoexec: section.get("autoexec", scalars::switch).unwrap_or(false),
-        nbp: section.get("nbp", url::boot_url),
+        nbp: section.get("nbp", nbp),
         tftp_server6: section.get("tftp_server6", scalars::ipv6),
         script_url6: section.get("script_url6", url::boot_url),
         http_url6: section.get("http_url6", url::base_url),
@@ -65,10 +65,16 @@ pub(super) fn read(section: &Section) -> Boot {
     if boot.autoexec {
         section.later("autoexec", &[Program::Tftpd]);
     }
-    for key in ["nbp", "tftp_server6", "script_url6", "http_url6"] {
+    for key in ["tftp_server6", "script_url6", "http_url6"] {
         section.later(key, &[Program::Dhcpd]);
     }
     boot
+}
+
+/// A whole URL: a file of its server.
+fn nbp(field: &Field) -> Option<String> {
+    url::boot_url(field)?;
+    url::boot_file(field)
 }
 
 /// The file's entries on top of the defaults; `off` takes one away.
@@ -88,7 +94,7 @@ fn entries(field: &Field) -> Option<Vec<(u16, String)>> {
     let mut entries = Vec::new();
     for (key, value) in field.entries()? {
         match key.text.parse() {
-            Ok(arch) => entries.extend(scalars::text(&value).map(|file| (arch, file))),
+            Ok(arch) => entries.extend(url::boot_file(&value).map(|file| (arch, file))),
             Err(_) => {
                 field.book.mistake(key.place, &value.path, "an architecture is a number from 0 to 65535")
             }

@@ -3,6 +3,7 @@
 use super::dhcpd6::{self, DhcpV6};
 use crate::{
     Program,
+    options::{self, Options},
     reader::{Field, Section, shorten},
     scalars,
 };
@@ -12,7 +13,6 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use values::Name;
 
 /// dhcpd.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,18 +46,12 @@ pub struct DhcpV4 {
     pub unknown: Option<Unknown>,
     /// NAK whatever we have no record of (later).
     pub authoritative: bool,
-    /// Option 26 (later).
-    pub mtu: Option<u16>,
-    /// Option 119 (later).
-    pub search_domains: Vec<Name>,
-    /// Option 121 (later).
-    pub static_routes: Vec<StaticRoute>,
-    /// Lines of `MAC ADDRESS` beside the inventory (later).
-    pub hosts_file: Option<PathBuf>,
-    /// Option 108, RFC 8925 (later).
-    pub ipv6_only_wait: Option<Duration>,
-    /// Option 116, RFC 2563 (later).
+    /// Further options, by key or number.
+    pub options: Options,
+    /// Option 116 (RFC 2563) for unknown machines; absent: nothing is said.
     pub auto_configure: Option<bool>,
+    /// Lines of `MAC ADDRESS` beside the inventory.
+    pub hosts_file: Option<PathBuf>,
 }
 
 /// `ADDR%IFACE:PORT`.
@@ -82,15 +76,10 @@ pub struct Subnet {
     pub dns: Option<Vec<Ipv4Addr>>,
     /// Option 51.
     pub lease_time: Option<Duration>,
-}
-
-/// A route of option 121.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StaticRoute {
-    /// Destination.
-    pub to: Ipv4Net,
-    /// Router.
-    pub via: Ipv4Addr,
+    /// Further options, which count more than the global ones of the same code.
+    pub options: Options,
+    /// Option 116.
+    pub auto_configure: Option<bool>,
 }
 
 /// Pools for unknown MACs (later); checked now.
@@ -134,10 +123,6 @@ pub(super) const LEASE_TIME: Duration = Duration::from_secs(3600);
 const UNKNOWN_LEASE_TIME: Duration = Duration::from_secs(300);
 /// RFC 2131 §4.1.
 const SERVER_PORT: u16 = 67;
-/// RFC 2132 §5.1: the least an option 26 may say.
-const MIN_MTU: u16 = 68;
-/// RFC 8925 §3.4: MIN_V6ONLY_WAIT.
-const MIN_V6ONLY_WAIT: Duration = Duration::from_secs(300);
 /// IFNAMSIZ without the NUL.
 const MAX_INTERFACE: usize = 15;
 
@@ -162,14 +147,9 @@ fn v4(section: &Section, facts: Facts) -> DhcpV4 {
         subnets: subnets(section),
         unknown: section.optional("unknown", |section| unknown(section, facts)),
         authoritative: section.get("authoritative", scalars::switch).unwrap_or(false),
-        mtu: section.get("mtu", scalars::number(MIN_MTU..=u16::MAX)),
-        search_domains: section.list("search_domains", scalars::name).unwrap_or_default(),
-        static_routes: section
-            .list("static_routes", |field| field.section(static_route)?)
-            .unwrap_or_default(),
-        hosts_file: section.get("hosts_file", scalars::path),
-        ipv6_only_wait: section.get("ipv6_only_wait", ipv6_only_wait),
+        options: options::read(section, options::list, &[]),
         auto_configure: section.get("auto_configure", scalars::switch),
+        hosts_file: section.get("hosts_file", scalars::path),
     };
     if section.field("listen").and_then(Field::items).is_some_and(|items| items.is_empty()) {
         section.mistake("listen", "at least one is needed; to serve no DHCPv4, leave `v4` out");
@@ -177,18 +157,7 @@ fn v4(section: &Section, facts: Facts) -> DhcpV4 {
     if v4.authoritative {
         section.later("authoritative", &[Program::Dhcpd]);
     }
-    let later = [
-        "unknown",
-        "mtu",
-        "search_domains",
-        "static_routes",
-        "hosts_file",
-        "ipv6_only_wait",
-        "auto_configure",
-    ];
-    for key in later {
-        section.later(key, &[Program::Dhcpd]);
-    }
+    section.later("unknown", &[Program::Dhcpd]);
     v4
 }
 
@@ -253,17 +222,9 @@ fn subnet(section: &Section) -> Option<Subnet> {
     let router = section.list("router", scalars::ipv4);
     let dns = section.list("dns", scalars::ipv4);
     let lease_time = section.get("lease_time", scalars::lease_time);
-    Some(Subnet { cidr: cidr?, router, dns, lease_time })
-}
-
-fn static_route(section: &Section) -> Option<StaticRoute> {
-    let to = section.required("to", scalars::network4);
-    let via = section.required("via", scalars::ipv4);
-    Some(StaticRoute { to: to?, via: via? })
-}
-
-fn ipv6_only_wait(field: &Field) -> Option<Duration> {
-    scalars::duration_in(MIN_V6ONLY_WAIT..=Duration::from_secs(u32::MAX.into()))(field)
+    let options = options::read(section, options::list, &[]);
+    let auto_configure = section.get("auto_configure", scalars::switch);
+    Some(Subnet { cidr: cidr?, router, dns, lease_time, options, auto_configure })
 }
 
 fn unknown(section: &Section, facts: Facts) -> Unknown {
