@@ -9,7 +9,7 @@ mod matching;
 pub use matching::{Mismatch, Place, Subject, why};
 
 use config::{Config, Pattern, Rule};
-use std::net::Ipv4Addr;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 use values::{Name, Xname};
 
 /// The configuration that names machines.
@@ -40,6 +40,14 @@ pub struct Policy {
     pub prefix_length: Option<u8>,
     /// No reply of any kind.
     pub ignore: bool,
+    /// Instead of the loader.
+    pub boot_file: Option<String>,
+    /// Instead of the TFTP server.
+    pub next_server: Option<Ipv4Addr>,
+    /// Instead of the global script.
+    pub script_url: Option<String>,
+    /// Further options by code, as they go on the wire; an empty one is not sent.
+    pub options: BTreeMap<u8, Vec<u8>>,
     /// Names of the rules that matched, in order.
     pub rules: Vec<String>,
 }
@@ -171,6 +179,10 @@ impl Naming {
                 policy.routers.clone_from(&rule.routers);
             }
             policy.prefix_length = rule.prefix_length.or(policy.prefix_length);
+            policy.next_server = rule.next_server.or(policy.next_server);
+            policy.boot_file = rule.boot_file.clone().or(policy.boot_file);
+            policy.script_url = rule.script_url.clone().or(policy.script_url);
+            policy.options.extend(rule.options.iter().cloned());
         }
         policy
     }

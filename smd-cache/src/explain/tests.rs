@@ -15,7 +15,7 @@ domain: c.local
 zones: [{name: c.local}, {name: mgmt.local, nodes: "mgmt{04d}"}]
 rules:
   - {name: quiet, match: {id: x9c0s0b0n0}, ignore: true}
-  - {name: gateways, match: {subnet: 10.1.0.0/16}, routers: [10.1.0.254], continue: true}
+  - {name: gateways, match: {subnet: 10.1.0.0/16}, routers: [10.1.0.254], boot_file: a.efi, mtu: 9000, continue: true}
   - {name: nodes, match: {type: Node}, hostname: "nid{04d}"}
   - {name: bmcs, match: {type: [NodeBMC, RouterBMC], role: Compute}, hostname: "bmc{04d}"}
   - {name: switches, match: {type: MgmtSwitch}, hostname: "sw-{id}"}
@@ -144,7 +144,7 @@ const EXPLAINED: [(&str, &[&str]); 21] = [
             "Problem (duplicate_address): address 10.0.0.1 is claimed by x1c0s0b0n0 and by x1c0s3b0n0: it stays with x1c0s0b0n0; correct the others in SMD.",
             "SMD has x1c0s0b0n0 as Node, NID 1, role Compute.",
             "10.0.0.1 and 10.1.0.1 are called nid0001.c.local: rule nodes says so; also x1c0s0b0n0.c.local, mgmt0001.mgmt.local and x1c0s0b0n0.mgmt.local.",
-            "For 10.1.0.1 its rules say routers 10.1.0.254 and prefix length 16.",
+            "For 10.1.0.1 its rules say routers 10.1.0.254 and prefix length 16 and boot file a.efi and DHCP options 26.",
             "Rule quiet did not match: x1c0s0b0n0 is not among the ids it wants.",
             "For 10.0.0.1 rule gateways did not match: it wants subnet 10.1.0.0/16, and 10.0.0.1 is not in there.",
             "For 10.1.0.1 rule gateways matched.",

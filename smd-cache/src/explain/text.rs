@@ -207,8 +207,14 @@ fn policy(address: &Address) -> Option<String> {
     let policy = &address.policy;
     let routers = (!policy.routers.is_empty()).then(|| format!("routers {}", listed(&policy.routers)));
     let prefix = policy.prefix_length.map(|length| format!("prefix length {length}"));
+    let boot_file = policy.boot_file.as_ref().map(|file| format!("boot file {file}"));
+    let next_server = policy.next_server.map(|server| format!("next server {server}"));
+    let script = policy.script_url.as_ref().map(|url| format!("script {url}"));
+    let codes = listed(policy.options.keys());
+    let options = (!policy.options.is_empty()).then(|| format!("DHCP options {codes}"));
     let ignore = policy.ignore.then(|| "no answer from DHCP (ignore)".to_owned());
-    let said: Vec<String> = [routers, prefix, ignore].into_iter().flatten().collect();
+    let said = [routers, prefix, boot_file, next_server, script, options, ignore];
+    let said: Vec<String> = said.into_iter().flatten().collect();
     (!said.is_empty()).then(|| format!("For {} its rules say {}.", address.address, said.join(" and ")))
 }
 

@@ -179,6 +179,47 @@ fn policy_adds_up_and_later_rules_replace_earlier_ones() {
 }
 
 #[test]
+fn what_a_rule_says_of_booting_and_options_is_policy_and_the_last_rule_counts_by_code() {
+    let text = r#"
+rules:
+  - match: {type: [Node]}
+    continue: true
+    boot_file: first.efi
+    next_server: 10.0.0.1
+    script_url: http://10.0.0.1/a
+    mtu: 9000
+    options: {252: first, 28: 10.0.0.255, 150: 10.0.0.1}
+  - name: second
+    match: {subnet: [10.1.0.0/16]}
+    continue: true
+    boot_file: "second/{id}.efi"
+    dns: [10.0.0.9]
+    options: {252: second, 150: unset}
+  - match: {subnet: [10.0.0.0/8]}
+    lease_time: 1m
+"#;
+    let naming = Naming::from_config(&config::parse(text).unwrap());
+    let policy = judge(&naming, &node(1), "10.1.0.5").1;
+    assert_eq!(policy.boot_file.as_deref(), Some("second/{id}.efi"));
+    assert_eq!(policy.next_server, Some([10, 0, 0, 1].into()));
+    assert_eq!(policy.script_url.as_deref(), Some("http://10.0.0.1/a"));
+    let options: Vec<(u8, &[u8])> = policy.options.iter().map(|(code, value)| (*code, &value[..])).collect();
+    let expected: [(u8, &[u8]); 6] = [
+        (6, &[10, 0, 0, 9]),
+        (26, &[0x23, 0x28]),
+        (28, &[10, 0, 0, 255]),
+        (51, &[0, 0, 0, 60]),
+        (150, &[]),
+        (252, b"second"),
+    ];
+    assert_eq!(options, expected);
+    let elsewhere = judge(&naming, &node(1), "10.2.0.5").1;
+    assert_eq!(elsewhere.boot_file.as_deref(), Some("first.efi"));
+    assert_eq!(elsewhere.options.keys().copied().collect::<Vec<_>>(), [26, 28, 51, 150, 252]);
+    assert_eq!(elsewhere.options[&252], b"first");
+}
+
+#[test]
 fn the_first_subnet_gives_the_mask() {
     let naming = naming(&["type:Node,subnet:172.16.0.0/21|172.16.8.0/22,hostname:nid{04d}"], "");
     for address in ["172.16.1.1", "172.16.8.1"] {

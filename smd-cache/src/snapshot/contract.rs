@@ -49,8 +49,11 @@ impl From<&Policy> for v1::Policy {
             routers: policy.routers.iter().map(ToString::to_string).collect(),
             prefix_length: policy.prefix_length.map(u32::from),
             ignore: policy.ignore,
+            boot_file: policy.boot_file.clone().unwrap_or_default(),
+            next_server: text(policy.next_server),
+            script_url: policy.script_url.clone().unwrap_or_default(),
+            options: policy.options.iter().map(option).collect(),
             rules: policy.rules.clone(),
-            ..v1::Policy::default()
         }
     }
 }
@@ -78,6 +81,10 @@ impl From<&super::ZoneSerial> for v1::Zone {
     fn from(zone: &super::ZoneSerial) -> v1::Zone {
         v1::Zone { name: zone.name.to_string(), serial: zone.serial }
     }
+}
+
+fn option((code, value): (&u8, &Vec<u8>)) -> v1::DhcpOption {
+    v1::DhcpOption { code: u32::from(*code), value: value.clone() }
 }
 
 /// An instant as the contract writes it.

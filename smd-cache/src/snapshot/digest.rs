@@ -119,6 +119,16 @@ impl Canonical {
         }
         self.bytes.push(policy.prefix_length.map_or(255, |length| length));
         self.bytes.push(policy.ignore.into());
+        for text in [&policy.boot_file, &policy.script_url] {
+            self.maybe(text.as_deref());
+        }
+        self.maybe(policy.next_server.map(|server| server.to_string()).as_deref());
+        self.count(policy.options.len());
+        for (code, value) in &policy.options {
+            self.bytes.push(*code);
+            self.count(value.len());
+            self.bytes.extend_from_slice(value);
+        }
         self.count(policy.rules.len());
         for rule in &policy.rules {
             self.text(rule);

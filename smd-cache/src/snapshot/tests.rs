@@ -527,6 +527,48 @@ fn every_other_field_is_content() {
 }
 
 #[test]
+fn all_that_rules_say_is_content_and_travels() {
+    let records = records(&["02:00:00:00:00:01 x0c0s0b0n0 - 10.0.0.1"], &NODES);
+    let with = |rule: &str| {
+        build(&records, &naming(&format!("rules: [{{name: r, hostname: a, {rule}}}]")), None, at(0)).0
+    };
+    let mut digests = vec![with("match: {}").digest()];
+    for rule in [
+        "boot_file: a",
+        "boot_file: b",
+        "script_url: http://a/",
+        "next_server: 10.0.0.1",
+        "next_server: 10.0.0.2",
+        "options: {252: a}",
+        "options: {253: a}",
+        "options: {252: ab}",
+        "options: {252: a, 253: b}",
+        "options: {252: unset}",
+        "mtu: 9000",
+        "lease_time: 1h",
+    ] {
+        let digest = with(rule).digest();
+        assert!(!digests.contains(&digest), "{rule}");
+        digests.push(digest);
+    }
+    let all = with(
+        "boot_file: 'x/{id}', script_url: http://a/, next_server: 10.0.0.1, mtu: 9000, options: {252: unset, 28: 10.0.0.255}",
+    );
+    let message: v1::Interface = (&**all.interfaces().next().unwrap()).into();
+    let policy = message.addresses[0].policy.clone().unwrap();
+    let option = |code, value: &[u8]| v1::DhcpOption { code, value: value.to_vec() };
+    let expected = v1::Policy {
+        boot_file: "x/{id}".into(),
+        next_server: "10.0.0.1".into(),
+        script_url: "http://a/".into(),
+        options: vec![option(26, &[0x23, 0x28]), option(28, &[10, 0, 0, 255]), option(252, &[])],
+        rules: vec!["r".into()],
+        ..Default::default()
+    };
+    assert_eq!(policy, expected);
+}
+
+#[test]
 fn zones_and_domain_are_content() {
     let records = records(&[], &[]);
     let (before, _) = build(&records, &naming("domain: a.local"), None, at(0));
