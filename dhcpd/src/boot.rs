@@ -1,17 +1,19 @@
 //! What a machine boots: the loader for its architecture, or, once the loader runs, the script.
 //!
 //! Three kinds of client, told apart by what they say of themselves: iPXE (user class), UEFI HTTP firmware (vendor class
-//! `HTTPClient`, takes nothing but a URL), and everything else that names an architecture (PXE, TFTP).
+//! `HTTPClient`, takes nothing but a URL), and everything else that names an architecture (PXE, TFTP). Devices that
+//! name none (switches, boards with U-Boot) get a file where one is set for them or for everyone and they ask for it.
 
 use crate::{
     config::Boot,
     wire::{Message, OptionCode, Options},
 };
-use inventory::{Address, Interface, Policy};
+use inventory::{Address, Interface};
 use std::{fmt::Write, net::Ipv4Addr};
 
 const PXE_CLIENT: &[u8] = b"PXEClient";
 const HTTP_CLIENT: &[u8] = b"HTTPClient";
+const IPXE: &[u8] = b"iPXE";
 /// RFC 4578 and the PXE specification: PXE_DISCOVERY_CONTROL (6) with bit 3: use the boot file, look for no boot server;
 /// then the end of the vendor options. Without it, class `PXEClient` makes firmware ask port 4011 and wait.
 const USE_THE_BOOT_FILE: [u8; 4] = [6, 1, 8, 255];
@@ -27,10 +29,12 @@ pub enum BootFile {
     Script(String),
     /// For UEFI HTTP firmware: the URL of a loader.
     Http(String),
-    /// By TFTP from siaddr.
+    /// By TFTP; or, where a site says so, by another URL, whole.
     File {
-        /// Its name.
+        /// Its name on the server.
         name: String,
+        /// The server that its URL named; `None`: the next server as configured.
+        server: Option<String>,
         /// The client is PXE firmware.
         pxe: bool,
     },
@@ -45,23 +49,62 @@ pub struct Machine<'a> {
 }
 
 impl BootFile {
-    /// Chooses; `None` for who boots nothing from us. Policy comes before the configuration.
+    /// For a machine with rules; `None` for who boots nothing from us. Its rules come first, then the file for everyone,
+    /// then the loaders.
     pub fn choose(boot: &Boot, message: &Message, machine: &Machine<'_>) -> Option<BootFile> {
         let policy = &machine.address.policy;
-        if message.has_user_class(b"iPXE") {
-            let url = policy.script_url.as_ref().or(boot.script_url.as_ref())?;
-            return Some(BootFile::Script(fill(url, message, machine)));
+        if let Some(script) = BootFile::script(boot, message, machine) {
+            return Some(script);
         }
-        let class = message.option(OptionCode::ClassIdentifier).unwrap_or_default();
-        let loader = loader(boot, message, policy)?;
-        if !class.starts_with(HTTP_CLIENT) {
-            return Some(BootFile::File { name: loader.to_owned(), pxe: class.starts_with(PXE_CLIENT) });
+        if let Some(file) = policy.boot_file.as_ref().filter(|_| !is_ipxe(message)) {
+            return wants_file(message).then(|| wrap(file, boot, message, machine))?;
         }
-        let url = match loader.contains("://") {
-            true => loader.to_owned(),
-            false => format!("{}/{loader}", boot.http_url.as_ref()?.trim_end_matches('/')),
-        };
-        Some(BootFile::Http(fill(&url, message, machine)))
+        let file = match boot.nbp {
+            Some(_) => BootFile::nbp(boot, message, machine),
+            None => BootFile::loader(boot, message, machine),
+        }?;
+        // A rule's server counts more than that of a file for everyone.
+        Some(if policy.next_server.is_some() { file.from_next_server() } else { file })
+    }
+
+    /// What iPXE loads.
+    pub fn script(boot: &Boot, message: &Message, machine: &Machine<'_>) -> Option<BootFile> {
+        let url = machine.address.policy.script_url.as_ref().or(boot.script_url.as_ref());
+        let url = url.filter(|_| is_ipxe(message))?;
+        Some(BootFile::Script(fill(url, message, machine)))
+    }
+
+    /// `boot.nbp`, for whoever boots or asks for a boot file.
+    pub fn nbp(boot: &Boot, message: &Message, machine: &Machine<'_>) -> Option<BootFile> {
+        let url = boot.nbp.as_ref().filter(|_| wants_file(message))?;
+        wrap(url, boot, message, machine)
+    }
+
+    /// The table's entry for the first architecture of the client that it has. Not for iPXE, which came from there.
+    pub fn loader(boot: &Boot, message: &Message, machine: &Machine<'_>) -> Option<BootFile> {
+        let listed = |arch| boot.loaders.iter().find(|(known, _)| *known == arch);
+        let (_, file) = message.architectures().find_map(listed).filter(|_| !is_ipxe(message))?;
+        wrap(file, boot, message, machine)
+    }
+
+    fn from_next_server(self) -> BootFile {
+        match self {
+            BootFile::File { name, pxe, .. } => BootFile::File { name, server: None, pxe },
+            other => other,
+        }
+    }
+
+    /// siaddr, where the file's URL names a server by its address. Firmware looks nowhere else for it.
+    pub fn server(&self) -> Option<Ipv4Addr> {
+        match self {
+            BootFile::File { server: Some(server), .. } => server.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// Firmware that loads by URL must be able to resolve its host, whether it asked for name servers or not.
+    pub fn needs_dns(&self) -> bool {
+        matches!(self, BootFile::Http(_))
     }
 
     /// What goes into the `file` field too, for ROMs that read no options.
@@ -79,29 +122,64 @@ impl BootFile {
         };
         options.terminated(OptionCode::BootfileName, name);
         match self {
-            BootFile::Script(_) => options.put(IPXE_OPTIONS, &NO_PROXY_DHCP),
             BootFile::Http(_) => options.put(OptionCode::ClassIdentifier, HTTP_CLIENT),
             BootFile::File { pxe: true, .. } => {
                 options.put(OptionCode::ClassIdentifier, PXE_CLIENT);
                 options.put(OptionCode::VendorExtensions, &USE_THE_BOOT_FILE);
             }
-            BootFile::File { pxe: false, .. } => {}
+            BootFile::Script(_) | BootFile::File { pxe: false, .. } => {}
         }
-        if matches!(self, BootFile::File { .. }) && message.asks_for(OptionCode::TFTPServerName) {
-            options.terminated(OptionCode::TFTPServerName, &next_server.to_string());
+        if is_ipxe(message) {
+            options.put(IPXE_OPTIONS, &NO_PROXY_DHCP);
+        }
+        if let BootFile::File { server, .. } = self
+            && message.asks_for(OptionCode::TFTPServerName)
+        {
+            let server = server.clone().unwrap_or_else(|| next_server.to_string());
+            options.terminated(OptionCode::TFTPServerName, &server);
         }
     }
 }
 
-/// Policy's file, else the table's for the first architecture that it has.
-fn loader<'a>(boot: &'a Boot, message: &Message, policy: &'a Policy) -> Option<&'a str> {
-    let mut architectures = message.architectures().peekable();
-    architectures.peek()?;
-    if let Some(file) = &policy.boot_file {
-        return Some(file);
+/// User class, exactly.
+fn is_ipxe(message: &Message) -> bool {
+    message.has_user_class(IPXE)
+}
+
+/// Whether it boots from the network, or asks for a boot file.
+fn wants_file(message: &Message) -> bool {
+    let class = class(message);
+    message.architectures().next().is_some()
+        || [PXE_CLIENT, HTTP_CLIENT].iter().any(|boots| class.starts_with(boots))
+        || message.asks_for(OptionCode::BootfileName)
+}
+
+fn class(message: &Message) -> &[u8] {
+    message.option(OptionCode::ClassIdentifier).unwrap_or_default()
+}
+
+/// A file name or URL in the form that the client takes; `None`: it takes no such thing.
+fn wrap(file: &str, boot: &Boot, message: &Message, machine: &Machine<'_>) -> Option<BootFile> {
+    let class = class(message);
+    if class.starts_with(HTTP_CLIENT) && !is_ipxe(message) {
+        let url = match file.split_once("://") {
+            Some(("http" | "https", _)) => file.to_owned(),
+            Some(_) => return None,
+            None => format!("{}/{file}", boot.http_url.as_ref()?.trim_end_matches('/')),
+        };
+        return Some(BootFile::Http(fill(&url, message, machine)));
     }
-    let listed = |arch| boot.loaders.iter().find(|(known, _)| *known == arch);
-    architectures.find_map(listed).map(|(_, file)| file.as_str())
+    let (server, name) = split(fill(file, message, machine));
+    Some(BootFile::File { name, server, pxe: class.starts_with(PXE_CLIENT) && !is_ipxe(message) })
+}
+
+/// `tftp://SERVER/PATH` in its parts; anything else is a name.
+fn split(file: String) -> (Option<String>, String) {
+    let parts = file.strip_prefix("tftp://").and_then(|rest| rest.split_at_checked(rest.find('/')?));
+    match parts {
+        Some((server, path)) => (Some(server.to_owned()), path.to_owned()),
+        None => (None, file),
+    }
 }
 
 /// Fills in `{mac} {id} {nid} {hostname} {arch}`; what the machine has not is empty.

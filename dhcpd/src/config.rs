@@ -49,8 +49,10 @@ pub struct Boot {
     pub script_url: Option<String>,
     /// Base of loaders for UEFI HTTP boot, with placeholders.
     pub http_url: Option<String>,
-    /// Loader by architecture.
+    /// Loader by architecture: a file or a URL, with placeholders.
     pub loaders: Vec<(u16, String)>,
+    /// A URL for everyone, instead of loaders, with placeholders.
+    pub nbp: Option<String>,
 }
 
 impl Config {
@@ -74,6 +76,7 @@ impl Config {
                 script_url: file.boot.script_url.clone(),
                 http_url: file.boot.http_url.clone(),
                 loaders: file.boot.loaders.clone(),
+                nbp: file.boot.nbp.clone(),
             },
         })
     }

@@ -58,14 +58,16 @@ impl Answer<'_, '_> {
             return Decision::silent(Silent::NoServerId);
         };
         let policy = self.given.map(|(_, entry)| &entry.policy);
-        let next_server = policy
-            .and_then(|policy| policy.next_server)
-            .or(config.boot.tftp_server)
-            .unwrap_or(server.default_next);
         let boot_file = self.given.and_then(|(_, address)| {
             let machine = Machine { interface: self.interface, address };
             BootFile::choose(&config.boot, message, &machine)
         });
+        let next_server = boot_file
+            .as_ref()
+            .and_then(BootFile::server)
+            .or_else(|| policy.and_then(|policy| policy.next_server))
+            .or(config.boot.tftp_server)
+            .unwrap_or(server.default_next);
 
         let mut packet = packet(message, kind, server.id);
         let yiaddr = address.filter(|_| !is_inform).unwrap_or(Ipv4Addr::UNSPECIFIED);
@@ -113,7 +115,7 @@ impl Answer<'_, '_> {
             options.text(OptionCode::Hostname, &entry.fqdn);
             options.text(OptionCode::DomainName, &entry.domain);
         }
-        if message.asks_for(OptionCode::DomainNameServer) {
+        if message.asks_for(OptionCode::DomainNameServer) || boot_file.is_some_and(BootFile::needs_dns) {
             options.addresses(OptionCode::DomainNameServer, &values.dns);
         }
         options.text(OptionCode::RootPath, &next_server.to_string());

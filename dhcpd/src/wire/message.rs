@@ -268,6 +268,12 @@ impl Message {
         self.option(OptionCode::ParameterRequestList).is_none_or(|list| list.contains(&code))
     }
 
+    /// Whether option 55 lists an option, for those that nobody gets unasked.
+    pub fn lists(&self, code: impl Into<u8>) -> bool {
+        let code = code.into();
+        self.option(OptionCode::ParameterRequestList).is_some_and(|list| list.contains(&code))
+    }
+
     /// Option 60 as text, whatever is not printable replaced.
     pub fn vendor_class(&self) -> Option<String> {
         let class = self.option(OptionCode::ClassIdentifier)?;
@@ -277,10 +283,19 @@ impl Message {
     }
 
     /// Option 93: the architectures the client can boot, in its order (RFC 4578 §2.1). Half a number at the end is
-    /// left out.
+    /// left out. Where it has none, the one that the vendor class names: some firmware sends nothing else.
     pub fn architectures(&self) -> impl Iterator<Item = u16> + '_ {
         let list = self.option(OptionCode::ClientSystemArchitecture).unwrap_or_default();
-        list.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+        let of_class = if list.len() < 2 { self.architecture_of_class() } else { None };
+        list.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).chain(of_class)
+    }
+
+    /// `PXEClient:Arch:00007:UNDI:003016`, five digits (PXE specification 2.1, table 2-1); `HTTPClient` alike.
+    fn architecture_of_class(&self) -> Option<u16> {
+        let class = self.option(OptionCode::ClassIdentifier)?;
+        let client = class.strip_prefix(b"PXEClient").or_else(|| class.strip_prefix(b"HTTPClient"))?;
+        let digits = client.strip_prefix(b":Arch:")?.get(..5)?;
+        str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
     }
 
     /// Whether option 77 says so: as bare text (what iPXE does), or as a class among counted ones (RFC 3004 §4).
