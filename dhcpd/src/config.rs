@@ -1,7 +1,8 @@
 //! What `decide` must know of the configuration file, in the form it needs it.
 
+use ::config::Options;
 use ipnet::Ipv4Net;
-use std::{net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 /// The DHCPv4 part.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,10 @@ pub struct Values {
     pub netmask: Option<u8>,
     /// Option 6.
     pub dns: Vec<Ipv4Addr>,
+    /// Further options as on the wire, by code, each code once; an empty one is not sent.
+    pub options: Options,
+    /// Option 116; `None`: nothing is said about it.
+    pub auto_configure: Option<bool>,
 }
 
 /// A subnet, with the global values filled in where it has none.
@@ -64,6 +69,8 @@ impl Config {
             router: v4.router.clone(),
             netmask: v4.netmask,
             dns: v4.dns.clone(),
+            options: v4.options.clone(),
+            auto_configure: v4.auto_configure,
         };
         let subnets = subnets(v4, &values);
         Some(Config {
@@ -96,6 +103,8 @@ fn subnets(v4: &config::DhcpV4, global: &Values) -> Vec<Subnet> {
             router: subnet.router.clone().unwrap_or_else(|| global.router.clone()),
             netmask: Some(subnet.cidr.prefix_len()),
             dns: subnet.dns.clone().unwrap_or_else(|| global.dns.clone()),
+            options: over(&subnet.options, &global.options),
+            auto_configure: subnet.auto_configure.or(global.auto_configure),
         },
     });
     let pools = v4.unknown.iter().flat_map(|unknown| &unknown.pools).map(|pool| Subnet {
@@ -106,6 +115,13 @@ fn subnets(v4: &config::DhcpV4, global: &Values) -> Vec<Subnet> {
     // Stable: where a pool lies in a listed subnet, the listed one stays in front.
     subnets.sort_by_key(|subnet| std::cmp::Reverse(subnet.cidr.prefix_len()));
     subnets
+}
+
+/// The options of a section with those of a wider one that it says nothing of.
+fn over(nearer: &Options, wider: &Options) -> Options {
+    let mut all: BTreeMap<u8, Vec<u8>> = wider.iter().cloned().collect();
+    all.extend(nearer.iter().cloned());
+    all.into_iter().collect()
 }
 
 fn networks(subnets: &[Subnet], rules: &[config::Rule]) -> Vec<Ipv4Net> {

@@ -3,6 +3,7 @@
 
 mod answer;
 mod destination;
+mod listed;
 mod place;
 mod reason;
 #[cfg(test)]
@@ -265,9 +266,20 @@ impl<'a> Question<'a> {
             && self.wanted().is_some_and(|wanted| Place::of_stranger(self).excludes(self, wanted));
         let decision = match is_wrong {
             true => answer::refuse(self),
-            false => Decision::silent(self.unanswered().unwrap_or(Silent::Unknown)),
+            false => self
+                .without_address()
+                .unwrap_or_else(|| Decision::silent(self.unanswered().unwrap_or(Silent::Unknown))),
         };
         decision.with(Some(Note::UnknownMac(mac)))
+    }
+
+    /// What a machine is told that gets no address, asks whether it may give itself one (RFC 2563), and may not.
+    fn without_address(&self) -> Option<Decision> {
+        let asks =
+            self.kind == MessageType::Discover && self.message.option(OptionCode::DisableSLAAC).is_some();
+        let link = Place::of_stranger(self).link(self).filter(|_| asks)?;
+        let is_forbidden = self.config.values(link).auto_configure == Some(false);
+        is_forbidden.then(|| answer::forbid_auto_configure(self, link))
     }
 
     /// The types that nobody answers.

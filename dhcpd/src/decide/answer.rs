@@ -3,6 +3,7 @@
 use super::{
     Decision, Note, Outcome, Place, Question, Reply, Silent,
     destination::{destination, own_address, server_id},
+    listed::Listed,
 };
 use crate::{
     boot::{BootFile, Machine},
@@ -16,9 +17,8 @@ use values::Mac;
 
 /// RFC 2131 §3.3: a lease without end.
 const FOR_EVER: u32 = u32::MAX;
-/// Set by the protocol, never by a policy's raw options: padding, request, lease, overload, type, server, list, text,
-/// size, times, client, relay, end.
-const OURS_ALONE: [u8; 14] = [0, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 61, 82, 255];
+/// RFC 2563 §2.3: the client may not give itself an address.
+const DO_NOT_AUTO_CONFIGURE: [u8; 1] = [0];
 
 /// An OFFER or ACK in the making.
 pub(super) struct Answer<'q, 'a> {
@@ -97,15 +97,23 @@ impl Answer<'_, '_> {
     ) {
         let Question { config, message, .. } = self.question;
         let values = config.values(client);
+        let policy = self.given.map(|(_, entry)| &entry.policy);
+        let listed = Listed::new(policy, values);
+        let lease_time = listed.lease_time().unwrap_or(values.lease_time);
         if !is_inform {
-            options.number(OptionCode::AddressLeaseTime, values.lease_time);
+            options.number(OptionCode::AddressLeaseTime, lease_time);
         }
         if let Some(length) = self.prefix_length(values, client) {
             options.addresses(OptionCode::SubnetMask, &[mask(length)]);
         }
-        let policy = self.given.map(|(_, entry)| &entry.policy);
         let routers = policy.map(|policy| &policy.routers).filter(|routers| !routers.is_empty());
-        options.addresses(OptionCode::Router, routers.unwrap_or(&values.router));
+        let routes = listed.routes(message);
+        if routes.is_none() || message.asks_for(OptionCode::Router) {
+            options.addresses(OptionCode::Router, routers.unwrap_or(&values.router));
+        }
+        if let Some(routes) = routes {
+            options.put(OptionCode::ClasslessStaticRoute, routes);
+        }
         if let Some(file) = boot_file {
             file.put(options, message, next_server);
         }
@@ -116,22 +124,23 @@ impl Answer<'_, '_> {
             options.text(OptionCode::DomainName, &entry.domain);
         }
         if message.asks_for(OptionCode::DomainNameServer) || boot_file.is_some_and(BootFile::needs_dns) {
-            options.addresses(OptionCode::DomainNameServer, &values.dns);
+            match listed.name_servers() {
+                Some([]) => {}
+                Some(servers) => options.put(OptionCode::DomainNameServer, servers),
+                None => options.addresses(OptionCode::DomainNameServer, &values.dns),
+            }
         }
+        listed.put_asked(options, message);
         options.text(OptionCode::RootPath, &next_server.to_string());
-        if !is_inform && values.lease_time != FOR_EVER {
-            let (renew, rebind) = times(values.lease_time, self.interface.mac);
+        if !is_inform && lease_time != FOR_EVER {
+            let (renew, rebind) = times(lease_time, self.interface.mac);
             options.number(OptionCode::Renewal, renew);
             options.number(OptionCode::Rebinding, rebind);
         }
         if Place::of_stranger(self.question).honours_subnet_selection(self.question) {
             echo(options, message, OptionCode::SubnetSelection);
         }
-        let raw = policy.into_iter().flat_map(|policy| &policy.options);
-        for option in raw.filter(|option| !OURS_ALONE.contains(&option.code)) {
-            options.remove(option.code);
-            options.put(option.code, &option.value);
-        }
+        listed.put_others(options, !is_inform);
     }
 
     /// Rule, subnet, global; where none of them says, the network that the address lies in.
@@ -156,6 +165,17 @@ pub(super) fn refuse(question: &Question<'_>) -> Decision {
         packet.flags |= BROADCAST_FLAG; // the client may have no address to be reached at (RFC 2131 §4.3.2)
     }
     reply(MessageType::Nak, question, Ipv4Addr::UNSPECIFIED, server.source, packet)
+}
+
+/// An OFFER without an address, for who asks whether it may give itself one, and may not (RFC 2563).
+pub(super) fn forbid_auto_configure(question: &Question<'_>, link: Ipv4Addr) -> Decision {
+    let Some(server) = Server::of(question, link) else {
+        return Decision::silent(Silent::NoServerId);
+    };
+    let mut packet = packet(question.message, MessageType::Offer, server.id);
+    packet.options.put(OptionCode::DisableSLAAC, &DO_NOT_AUTO_CONFIGURE);
+    echo(&mut packet.options, question.message, OptionCode::ClientIdentifier);
+    reply(MessageType::Offer, question, Ipv4Addr::UNSPECIFIED, server.source, packet)
 }
 
 /// What every reply copies.

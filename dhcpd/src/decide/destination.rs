@@ -30,6 +30,9 @@ pub(super) fn destination(question: &Question<'_>, kind: MessageType, given: Ipv
         return has
             .map_or(broadcast, |address| Destination::Unicast(SocketAddrV4::new(address, CLIENT_PORT)));
     }
+    if given.is_unspecified() {
+        return broadcast; // no address to reach it at
+    }
     if message.ciaddr == given {
         return Destination::Unicast(SocketAddrV4::new(given, CLIENT_PORT));
     }

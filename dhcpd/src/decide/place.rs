@@ -1,6 +1,6 @@
 //! Where on the network a client is, and so which of its addresses it can use there.
 
-use super::{Note, OwnAddress, Question, addresses};
+use super::{Note, OwnAddress, Question, addresses, destination::own_address};
 use crate::wire::OptionCode;
 use inventory::Interface;
 use ipnet::Ipv4Net;
@@ -73,6 +73,15 @@ impl<'a> Place<'a> {
         };
         let is_judged = question.message.ciaddr.is_unspecified() || question.network(address).is_some();
         is_certain && is_judged && !self.admits(address)
+    }
+
+    /// An address of its network, where that is one of ours to speak for.
+    pub(super) fn link(&self, question: &Question<'_>) -> Option<Ipv4Addr> {
+        match self {
+            Place::Subnet { link, .. } => Some(*link),
+            Place::Here { .. } => own_address(question, Ipv4Addr::UNSPECIFIED),
+            Place::Unconfigured { .. } | Place::Reachable(_) | Place::Stray => None,
+        }
     }
 
     /// What is odd about giving an address there.

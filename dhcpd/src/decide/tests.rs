@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 mod answer;
 mod boot;
+mod options;
 mod place;
 mod transcript;
 

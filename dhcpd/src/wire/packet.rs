@@ -110,6 +110,15 @@ impl Options {
         self.entries.push((code.into(), start, self.bytes.len()));
     }
 
+    /// Puts a value in the place, and so the rank, of the one that is there; else last.
+    pub fn set(&mut self, code: u8, value: &[u8]) {
+        self.put(code, value);
+        let last = self.entries.len() - 1;
+        if let Some(at) = self.entries[..last].iter().position(|(held, ..)| *held == code) {
+            self.entries.swap_remove(at);
+        }
+    }
+
     /// Takes an option out.
     pub fn remove(&mut self, code: u8) {
         self.entries.retain(|(held, ..)| *held != code);
