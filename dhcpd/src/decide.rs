@@ -14,6 +14,7 @@ pub use reason::{Note, Silent};
 
 use crate::{
     config::Config,
+    hosts::Hosts,
     wire::{LONGEST_RELAY_AGENT, Message, MessageType, OptionCode, Packet},
 };
 use answer::Answer;
@@ -54,6 +55,8 @@ pub struct Facts<'a> {
     pub lookup: &'a Lookup<Interface>,
     /// The IPv4 addresses of all our interfaces.
     pub ours: &'a [OwnAddress],
+    /// Machines that stand in a file beside the inventory.
+    pub hosts: &'a Hosts,
 }
 
 /// What to do.
@@ -166,6 +169,8 @@ fn is_us(named: Ipv4Addr, config: &Config, message: &Message, ours: &[OwnAddress
 /// | known, policy ignore | silent | silent | silent | silent | silent |
 /// | unknown | silent | silent | silent; NAK where the address is not of the link | silent | silent |
 /// | cannot tell | silent | silent | silent | silent | silent |
+///
+/// A machine of the hosts file is a known one where the inventory has no usable record of it, or cannot tell.
 pub fn decide(config: &Config, message: &Message, arrival: &Arrival, facts: &Facts<'_>) -> Decision {
     let mac = match key(config, message, arrival, facts.ours) {
         Ok(mac) => mac,
@@ -173,11 +178,12 @@ pub fn decide(config: &Config, message: &Message, arrival: &Arrival, facts: &Fac
     };
     let kind = message.message_type().unwrap_or(MessageType::Unknown(0)); // `key` has seen it
     let question = Question { config, message, arrival, ours: facts.ours, kind };
-    match facts.lookup {
-        Lookup::Found(interface, _) if interface.policy.ignore => Decision::silent(Silent::Ignored),
-        Lookup::Found(interface, _) if is_usable(interface) => question.known(interface),
-        Lookup::Found(..) | Lookup::Unknown => question.unknown(mac),
-        Lookup::Unavailable => Decision::silent(question.unanswered().unwrap_or(Silent::Unavailable)),
+    match (facts.lookup, facts.hosts.get(&mac)) {
+        (Lookup::Found(interface, _), _) if interface.policy.ignore => Decision::silent(Silent::Ignored),
+        (Lookup::Found(interface, _), _) if is_usable(interface) => question.known(interface),
+        (_, Some(host)) => question.known(host),
+        (Lookup::Found(..) | Lookup::Unknown, None) => question.unknown(mac),
+        (Lookup::Unavailable, None) => Decision::silent(question.unanswered().unwrap_or(Silent::Unavailable)),
     }
 }
 
@@ -195,7 +201,7 @@ fn addresses(interface: &Interface) -> impl Iterator<Item = (Ipv4Addr, &Address)
 }
 
 /// Whether a machine can have it.
-fn is_host(address: Ipv4Addr) -> bool {
+pub(crate) fn is_host(address: Ipv4Addr) -> bool {
     !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || address.is_broadcast())
 }
 

@@ -6,6 +6,7 @@ pub mod boot;
 pub mod config;
 pub mod decide;
 pub mod explain;
+pub mod hosts;
 pub mod leases;
 pub mod metrics;
 pub mod server;

@@ -28,6 +28,10 @@ pub struct Metrics {
     pub unknown_macs: Gauge,
     /// Sockets that are open.
     pub sockets: Gauge,
+    /// Machines of the hosts file.
+    pub hosts: Gauge,
+    /// Its bad lines, and one more where it cannot be read.
+    pub hosts_problems: Gauge,
 }
 
 /// The labels of [`Note`], which has no value without its facts.
@@ -113,6 +117,12 @@ impl Metrics {
         registry.register("in_flight", "Requests that wait", metrics.in_flight.clone());
         registry.register("unknown_macs", "Unknown MACs remembered", metrics.unknown_macs.clone());
         registry.register("sockets", "Sockets open", metrics.sockets.clone());
+        registry.register("hosts", "Machines of the hosts file", metrics.hosts.clone());
+        registry.register(
+            "hosts_problems",
+            "What is wrong with the hosts file",
+            metrics.hosts_problems.clone(),
+        );
         metrics.start_at_zero();
         metrics
     }

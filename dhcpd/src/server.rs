@@ -2,6 +2,7 @@
 
 mod explain;
 mod frame;
+mod hosts;
 mod interfaces;
 mod link;
 mod quiet;
@@ -13,6 +14,7 @@ use anyhow::{Context, bail};
 use axum::{Json, Router, routing::get};
 use config::Listen;
 use daemon::{Running, State};
+use hosts::Keeper;
 use interfaces::Wanted;
 use inventory::{Health, Inventory, Who};
 use shell::{Network, PACKET_DEADLINE, Shell};
@@ -61,6 +63,7 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let asked = inventory.clone();
     running.readiness.add("inventory", move || inventory_state(&asked.health(), replica));
     running.readiness.add("sockets", server.readiness());
+    running.readiness.add("hosts_file", server.hosts.readiness());
     running.admin(admin, server.pages()).await?;
     let ended = server.run(running).await;
     inventory.stopped().await;
@@ -73,6 +76,7 @@ pub struct Server {
     listen: Vec<Listen>,
     loops: JoinSet<(Arc<Listener>, io::Result<()>)>,
     standing: Arc<Mutex<Standing>>,
+    hosts: Keeper,
 }
 
 /// How well the sockets are, for `/ready`.
@@ -91,11 +95,15 @@ impl Server {
         let (Some(v4), Some(config)) = (v4, Config::new(file)) else {
             bail!("there is nothing to serve: the configuration has no `dhcpd.v4`");
         };
+        let shell = Arc::new(Shell::new(config, inventory, metrics.clone()));
+        let mut hosts = Keeper::new(v4.hosts_file.clone(), shell.hosts.clone(), metrics);
+        hosts.read();
         Ok(Server {
-            shell: Arc::new(Shell::new(config, inventory, metrics)),
+            shell,
             listen: v4.listen.clone(),
             loops: JoinSet::new(),
             standing: Arc::default(),
+            hosts,
         })
     }
 
@@ -149,7 +157,11 @@ impl Server {
             tokio::select! {
                 () = running.shutdown.cancelled() => break,
                 _ = beat.tick() => if self.shell.sockets.all_turned() { pulse.beat() },
-                _ = rescan.tick() => self.rescan(),
+                _ = rescan.tick() => {
+                    self.rescan();
+                    self.hosts.look();
+                }
+                Some(seen) = self.hosts.seen() => self.hosts.take(seen.context("reading the hosts file panicked")?),
                 file = changed(&mut running.reload) => self.reload(&file),
                 Some(ended) = self.loops.join_next() => ended_well(ended)?,
             }
@@ -175,6 +187,7 @@ impl Server {
         };
         self.shell.config.store(Arc::new(config));
         self.listen.clone_from(&v4.listen);
+        self.hosts.change(v4.hosts_file.clone());
         self.rescan();
     }
 

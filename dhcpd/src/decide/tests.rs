@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 mod answer;
 mod boot;
+mod hosts;
 mod options;
 mod place;
 mod transcript;
@@ -120,7 +121,8 @@ impl With for Request {
 
 fn ask(file: &str, request: &Request, arrival: &Arrival, lookup: &Lookup<Interface>) -> Decision {
     let message = wire_parse(request);
-    decide(&config(file), &message, arrival, &Facts { lookup, ours: &OURS })
+    let hosts = Hosts::default();
+    decide(&config(file), &message, arrival, &Facts { lookup, ours: &OURS, hosts: &hosts })
 }
 
 fn wire_parse(request: &Request) -> Message {
@@ -239,7 +241,8 @@ fn what_needs_no_look_up_asks_for_none() {
         let message = wire_parse(&request);
         assert_eq!(key(&config, &message, &arrival, &OURS), expected, "{message}");
         if let Err(reason) = expected {
-            let facts = Facts { lookup: &found(node(&["172.16.0.11"])), ours: &OURS };
+            let facts =
+                Facts { lookup: &found(node(&["172.16.0.11"])), ours: &OURS, hosts: &Hosts::default() };
             assert_eq!(decide(&config, &message, &arrival, &facts).outcome, Outcome::Silent(reason));
         }
     }
@@ -380,7 +383,7 @@ proptest! {
         let message = crate::wire::parse(&bytes).unwrap();
         let arrival = if broadcast_it { broadcast() } else { unicast("10.40.1.1:9067") };
         let lookup = if known { found(node(&["172.16.0.11", "10.40.1.13"])) } else { Lookup::Unknown };
-        let decision = decide(&config(FILE), &message, &arrival, &Facts { lookup: &lookup, ours: &OURS });
+        let decision = decide(&config(FILE), &message, &arrival, &Facts { lookup: &lookup, ours: &OURS, hosts: &Hosts::default() });
         let _ = (decision.to_string(), message.to_string());
         if let Outcome::Reply(reply) = &decision.outcome {
             let bytes = reply.encode();

@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     config::Config,
     decide::{Arrival, Facts, OwnAddress, decide},
+    hosts::Hosts,
     wire::{self, OptionCode},
 };
 use inventory::Freshness;
@@ -147,7 +148,8 @@ fn explained(asked: &Asked, lookup: &Lookup<Interface>, explanation: Option<Expl
     let places = [interface("eth0", 1), interface("eth1", 2), Place::Relays(Ipv4Addr::UNSPECIFIED)];
     let heard = arrival(asked, &places, &OURS, lookup).unwrap();
     let message = wire::parse(&packet(MAC, asked).unwrap()).unwrap();
-    let decision = decide(&config, &message, &heard.arrival, &Facts { lookup, ours: &OURS });
+    let decision =
+        decide(&config, &message, &heard.arrival, &Facts { lookup, ours: &OURS, hosts: &Hosts::default() });
     explain(Known { mac: MAC, asked, heard: &heard, lookup, decision: &decision, explanation })
 }
 

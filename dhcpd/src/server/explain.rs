@@ -55,7 +55,8 @@ impl Shell {
         let places: Vec<explain::Place> =
             self.sockets.open().iter().map(|listener| place(listener)).collect();
         let heard = explain::arrival(asked, &places, &network.ours, &lookup).map_err(bad)?;
-        let facts = Facts { lookup: &lookup, ours: &network.ours };
+        let hosts = self.hosts.load_full();
+        let facts = Facts { lookup: &lookup, ours: &network.ours, hosts: &hosts };
         let decision = decide(&self.config.load(), &message, &heard.arrival, &facts);
         let explanation = self.inventory.explain(&mac).await;
         let (heard, lookup, decision) = (&heard, &lookup, &decision);

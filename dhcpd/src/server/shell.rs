@@ -11,6 +11,7 @@ use super::{
 use crate::{
     config::Config,
     decide::{Arrival, Decision, Destination, Facts, Note, Outcome, OwnAddress, Reply, Silent, decide, key},
+    hosts::Hosts,
     metrics::{Dropped, Metrics, Sent},
     unknown::{Sighting, Unknown},
     wire::{self, Message},
@@ -44,6 +45,8 @@ pub const IN_FLIGHT: usize = 1024;
 pub struct Shell {
     /// Replaced on SIGHUP.
     pub config: ArcSwap<Config>,
+    /// Replaced when the hosts file changes.
+    pub hosts: Arc<ArcSwap<Hosts>>,
     /// Replaced when interfaces change.
     pub network: ArcSwap<Network>,
     /// The open sockets.
@@ -94,6 +97,7 @@ impl Shell {
     pub fn new(config: Config, inventory: Inventory, metrics: Metrics) -> Shell {
         Shell {
             config: ArcSwap::from_pointee(config),
+            hosts: Arc::default(),
             network: ArcSwap::default(),
             sockets: Sockets::default(),
             unknown: Unknown::default(),
@@ -158,8 +162,8 @@ impl Shell {
 
     fn answer(self: &Arc<Self>, request: &Request, lookup: &Lookup<inventory::Interface>) {
         let Decision { outcome, notes } = {
-            let network = self.network.load();
-            let facts = Facts { lookup, ours: &network.ours };
+            let (network, hosts) = (self.network.load(), self.hosts.load());
+            let facts = Facts { lookup, ours: &network.ours, hosts: &hosts };
             decide(&self.config.load(), &request.message, &request.arrival, &facts)
         };
         for note in &notes {

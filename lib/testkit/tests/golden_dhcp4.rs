@@ -1,5 +1,5 @@
 //! Every case of golden/dhcp4.jsonl for known machines, from SMD's answers and the configuration file to bytes and
-//! destination. The configurations with pools and further options follow with those.
+//! destination. The configurations with pools follow with those.
 
 mod scene;
 
@@ -19,10 +19,16 @@ use values::Mac;
 
 const INVENTORY: &str = include_str!("../golden/inventory.json");
 const CASES: &str = include_str!("../golden/dhcp4.jsonl");
-const CONFIGURATIONS: [(&str, &str); 9] = [
+/// What `hosts_file` of the configuration `hosts` holds.
+const HOSTS: &str = include_str!("../golden/configs/hosts.txt");
+const CONFIGURATIONS: [(&str, &str); 13] = [
+    ("autoconf", include_str!("../golden/configs/autoconf.yaml")),
     ("basic", include_str!("../golden/configs/basic.yaml")),
     ("domains", include_str!("../golden/configs/domains.yaml")),
     ("example", include_str!("../golden/configs/example.yaml")),
+    ("extras", include_str!("../golden/configs/extras.yaml")),
+    ("hosts", include_str!("../golden/configs/hosts.yaml")),
+    ("ipv6only", include_str!("../golden/configs/ipv6only.yaml")),
     ("no-rules", include_str!("../golden/configs/no-rules.yaml")),
     ("overlap", include_str!("../golden/configs/overlap.yaml")),
     ("patterns", include_str!("../golden/configs/patterns.yaml")),
@@ -87,7 +93,8 @@ fn every_dhcpv4_case_for_known_machines_is_answered_as_judged() {
     let scenes: BTreeMap<&str, Scene> = CONFIGURATIONS
         .iter()
         .map(|(name, file)| {
-            (*name, Scene::new(file, &inventory["EthernetInterfaces"], &inventory["Components"], &OURS))
+            let scene = Scene::new(file, &inventory["EthernetInterfaces"], &inventory["Components"], &OURS);
+            (*name, if *name == "hosts" { scene.with_hosts(HOSTS) } else { scene })
         })
         .collect();
     let cases = CASES.lines().map(|line| serde_json::from_str::<Case>(line).expect("a case a line"));
@@ -105,7 +112,7 @@ fn every_dhcpv4_case_for_known_machines_is_answered_as_judged() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!((count, packets, judged), (101, 118, 112));
+    assert_eq!((count, packets, judged), (109, 127, 121));
 }
 
 /// What is not as it should be, with the exchange.
@@ -265,8 +272,8 @@ fn destination(message: &Message, destination: Destination, to: &To) -> Option<S
 #[test]
 fn an_answer_depends_on_nothing_that_was_before() {
     let inventory: Value = serde_json::from_str(INVENTORY).expect("JSON");
-    let scene =
-        || Scene::new(CONFIGURATIONS[0].1, &inventory["EthernetInterfaces"], &inventory["Components"], &OURS);
+    let (_, basic) = CONFIGURATIONS.iter().find(|(name, _)| *name == "basic").expect("listed");
+    let scene = || Scene::new(basic, &inventory["EthernetInterfaces"], &inventory["Components"], &OURS);
     let mac: Mac = "02:00:00:00:01:01".parse().expect("a MAC");
     let discover = wire::Request::new(MessageType::Discover, mac).encode();
     let arrival = Arrival {

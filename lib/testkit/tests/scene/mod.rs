@@ -4,6 +4,7 @@
 use dhcpd::{
     config::Config,
     decide::{Arrival, Decision, Facts, OwnAddress, decide, key},
+    hosts::Hosts,
     wire::{self, Refused},
 };
 use inventory::{Interface, Lookup, Replica};
@@ -21,6 +22,7 @@ pub struct Scene {
     config: Config,
     replica: Replica,
     ours: Vec<OwnAddress>,
+    hosts: Hosts,
 }
 
 impl Scene {
@@ -36,7 +38,16 @@ impl Scene {
             config: Config::new(&file).expect("dhcpd.v4"),
             replica: replica(&file, interfaces, components),
             ours: ours.iter().enumerate().map(own).collect(),
+            hosts: Hosts::default(),
         }
+    }
+
+    /// With this text in its hosts file.
+    #[allow(dead_code)] // not every test has one
+    pub fn with_hosts(self, text: &str) -> Scene {
+        let (hosts, bad) = Hosts::parse(text);
+        assert_eq!(bad, []);
+        Scene { hosts, ..self }
     }
 
     /// What is done about a datagram.
@@ -46,7 +57,8 @@ impl Scene {
             Ok(mac) => self.lookup(mac),
             Err(_) => Lookup::Unavailable, // nobody asks then
         };
-        Ok(decide(&self.config, &message, arrival, &Facts { lookup: &lookup, ours: &self.ours }))
+        let facts = Facts { lookup: &lookup, ours: &self.ours, hosts: &self.hosts };
+        Ok(decide(&self.config, &message, arrival, &facts))
     }
 
     fn lookup(&self, mac: Mac) -> Lookup<Interface> {

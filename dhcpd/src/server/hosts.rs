@@ -1,0 +1,358 @@
+//! Keeps what `dhcpd.v4.hosts_file` says: reads it at start, on SIGHUP and whenever it changed. A file that vanished, cannot
+//! be read or is too large leaves what was read before in force, and says so in `/ready`, in the log and as a metric.
+
+use crate::{
+    hosts::{BadLine, Hosts, MAX_SIZE, told},
+    metrics::Metrics,
+};
+use arc_swap::ArcSwap;
+use daemon::State;
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+use tokio::task::{JoinError, JoinSet};
+
+/// A file that changed less than this before it was read may have changed again within the same tick of its clock: it
+/// is read once more. Ticks of file systems are at most two seconds (FAT).
+const UNSETTLED: Duration = Duration::from_secs(2);
+
+/// The file, and the reading of it, of which there is one at a time.
+pub struct Keeper {
+    path: Option<PathBuf>,
+    stamp: Option<Stamp>,
+    hosts: Arc<ArcSwap<Hosts>>,
+    metrics: Metrics,
+    standing: Arc<Mutex<Standing>>,
+    reading: JoinSet<Seen>,
+}
+
+/// How well the file is, for `/ready`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Standing {
+    path: PathBuf,
+    /// Why it could not be read.
+    unread: Option<String>,
+    bad: Vec<BadLine>,
+}
+
+/// By what a file that changed is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+/// What came of looking at a file.
+pub struct Seen {
+    path: PathBuf,
+    found: io::Result<Found>,
+}
+
+enum Found {
+    /// As it was.
+    Same,
+    /// This text; no stamp while it may still be changing.
+    Text(Option<Stamp>, String),
+}
+
+impl Keeper {
+    /// With nothing read yet.
+    pub fn new(path: Option<PathBuf>, hosts: Arc<ArcSwap<Hosts>>, metrics: Metrics) -> Keeper {
+        let (standing, reading) = (Arc::default(), JoinSet::new());
+        Keeper { path, stamp: None, hosts, metrics, standing, reading }
+    }
+
+    /// Reads the file now: at start, before anybody is served.
+    pub fn read(&mut self) {
+        if let Some(path) = self.path.clone() {
+            let found = look(&path, None);
+            self.take(Seen { path, found });
+        }
+    }
+
+    /// Another file, or the same once more; `None`: none from now on.
+    pub fn change(&mut self, path: Option<PathBuf>) {
+        if path.is_none() && self.path.is_some() {
+            self.hosts.store(Arc::default());
+            self.metrics.hosts.set(0);
+            self.metrics.hosts_problems.set(0);
+            self.stand(Standing::default());
+        }
+        self.path = path;
+        self.stamp = None;
+        self.look();
+    }
+
+    /// Begins to look whether the file changed; a file system that hangs holds up nothing but this.
+    pub fn look(&mut self) {
+        if let (Some(path), true) = (self.path.clone(), self.reading.is_empty()) {
+            let stamp = self.stamp;
+            self.reading.spawn_blocking(move || Seen { found: look(&path, stamp), path });
+        }
+    }
+
+    /// What was seen; `None` where nobody looks.
+    pub async fn seen(&mut self) -> Option<Result<Seen, JoinError>> {
+        self.reading.join_next().await
+    }
+
+    /// Puts into force what was seen.
+    pub fn take(&mut self, seen: Seen) {
+        if self.path.as_ref() != Some(&seen.path) {
+            return self.look(); // another file by now
+        }
+        let standing = match seen.found {
+            Ok(Found::Same) => return,
+            Ok(Found::Text(stamp, text)) => {
+                self.stamp = stamp;
+                Standing { path: seen.path, unread: None, bad: self.put(&text) }
+            }
+            Err(error) => {
+                self.stamp = None;
+                let bad = self.standing().bad.clone();
+                Standing { path: seen.path, unread: Some(error.to_string()), bad }
+            }
+        };
+        self.metrics.hosts_problems.set(standing.bad.len() as i64 + i64::from(standing.unread.is_some()));
+        self.stand(standing);
+    }
+
+    fn put(&self, text: &str) -> Vec<BadLine> {
+        let (hosts, bad) = Hosts::parse(text);
+        self.metrics.hosts.set(hosts.len() as i64);
+        if **self.hosts.load() != hosts {
+            tracing::info!(machines = hosts.len(), "the hosts file is in force");
+            self.hosts.store(Arc::new(hosts));
+        }
+        bad
+    }
+
+    fn stand(&self, standing: Standing) {
+        let mut held = self.standing();
+        if *held == standing {
+            return;
+        }
+        let path = standing.path.display();
+        if let Some(why) = &standing.unread {
+            tracing::error!(%path, error = why, "the hosts file cannot be read: what was read before stays in force");
+        } else if !standing.bad.is_empty() {
+            tracing::warn!(%path, lines = standing.bad.len(), "lines of the hosts file are left out: {}", told(&standing.bad));
+        }
+        *held = standing;
+    }
+
+    fn standing(&self) -> std::sync::MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The check behind `/ready`. Another file than ours, of a configuration before, is no news.
+    pub fn readiness(&self) -> impl Fn() -> State + Send + Sync + 'static {
+        let standing = self.standing.clone();
+        move || standing.lock().unwrap_or_else(PoisonError::into_inner).state()
+    }
+}
+
+impl Standing {
+    fn state(&self) -> State {
+        let path = self.path.display();
+        match (&self.unread, &self.bad[..]) {
+            (Some(why), _) => State::Degraded(format!("{path}: {why}: what was read before stays in force")),
+            (None, []) => State::Ready,
+            (None, bad) => State::Degraded(format!("{path}: {}", told(bad))),
+        }
+    }
+}
+
+/// Reads the file unless it is as `before`.
+fn look(path: &Path, before: Option<Stamp>) -> io::Result<Found> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let stamp = Stamp::of(&metadata);
+    if before == Some(stamp) {
+        return Ok(Found::Same);
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no ordinary file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("larger than {} MiB", MAX_SIZE >> 20),
+        ));
+    }
+    let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    let is_settled = age.is_some_and(|age| age > UNSETTLED);
+    // What is no UTF-8 spoils its line alone.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Found::Text(is_settled.then_some(stamp), text))
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Stamp {
+        Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::registry::Registry;
+    use std::fs;
+
+    struct Kept {
+        _folder: tempfile::TempDir,
+        path: PathBuf,
+        keeper: Keeper,
+    }
+
+    fn kept(text: &str) -> Kept {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hosts.txt");
+        fs::write(&path, text).expect("a file");
+        let metrics = Metrics::register(&mut Registry::default());
+        let mut keeper = Keeper::new(Some(path.clone()), Arc::default(), metrics);
+        keeper.read();
+        Kept { _folder: folder, path, keeper }
+    }
+
+    impl Kept {
+        async fn look(&mut self) {
+            self.keeper.look();
+            let seen = self.keeper.seen().await.expect("it looks").expect("no panic");
+            self.keeper.take(seen);
+        }
+
+        fn addresses(&self) -> Vec<String> {
+            let hosts = self.keeper.hosts.load();
+            let mut all: Vec<String> = hosts.addresses().map(|(address, _)| address.to_string()).collect();
+            all.sort();
+            all
+        }
+
+        fn state(&self) -> State {
+            self.keeper.readiness()()
+        }
+
+        fn problems(&self) -> (i64, i64) {
+            (self.keeper.metrics.hosts.get(), self.keeper.metrics.hosts_problems.get())
+        }
+    }
+
+    const ONE: &str = "02:00:00:00:07:01 172.16.0.61\n";
+    const TWO: &str = "02:00:00:00:07:01 172.16.0.61\n02:00:00:00:07:02 172.16.0.62\n";
+
+    #[tokio::test]
+    async fn a_file_that_changes_is_read_again() {
+        let mut kept = kept(ONE);
+        assert_eq!((kept.addresses(), kept.state()), (vec!["172.16.0.61".into()], State::Ready));
+        fs::write(&kept.path, TWO).expect("a file");
+        kept.look().await;
+        assert_eq!(kept.addresses(), ["172.16.0.61", "172.16.0.62"]);
+        assert_eq!(kept.problems(), (2, 0));
+        fs::write(&kept.path, "").expect("a file");
+        kept.look().await;
+        assert_eq!((kept.addresses().len(), kept.state()), (0, State::Ready));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_old_is_read_once() {
+        let mut kept = kept(ONE);
+        let long_ago = SystemTime::now() - UNSETTLED * 10;
+        File::options().write(true).open(&kept.path).unwrap().set_modified(long_ago).expect("a time");
+        kept.look().await;
+        assert!(kept.keeper.stamp.is_some());
+        assert!(matches!(look(&kept.path, kept.keeper.stamp), Ok(Found::Same)));
+    }
+
+    /// Editors write a file beside and rename it; its time and size may be those of the one before.
+    #[tokio::test]
+    async fn a_file_that_is_replaced_is_read_again() {
+        let mut kept = kept(ONE);
+        let long_ago = SystemTime::now() - UNSETTLED * 10;
+        let age =
+            |path: &Path| File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+        age(&kept.path);
+        kept.look().await;
+        let beside = kept.path.with_extension("new");
+        fs::write(&beside, ONE.replace(".61", ".77")).expect("a file");
+        age(&beside);
+        fs::rename(&beside, &kept.path).expect("renamed");
+        kept.look().await;
+        assert_eq!(kept.addresses(), ["172.16.0.77"]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_vanished_or_cannot_be_read_leaves_what_was_and_says_so() {
+        let mut kept = kept(ONE);
+        fs::remove_file(&kept.path).expect("it was there");
+        kept.look().await;
+        assert_eq!((kept.addresses(), kept.problems()), (vec!["172.16.0.61".into()], (1, 1)));
+        let State::Degraded(why) = kept.state() else { panic!("{:?}", kept.state()) };
+        assert!(why.contains("hosts.txt: No such file") && why.ends_with("stays in force"), "{why}");
+        fs::create_dir(&kept.path).expect("a folder");
+        kept.look().await;
+        assert_eq!(kept.addresses(), ["172.16.0.61"]);
+        fs::remove_dir(&kept.path).expect("it was there");
+        fs::write(&kept.path, "#".repeat(MAX_SIZE as usize + 1)).expect("a file");
+        kept.look().await;
+        let State::Degraded(why) = kept.state() else { panic!("{:?}", kept.state()) };
+        assert!(why.contains("larger than 4 MiB"), "{why}");
+        fs::write(&kept.path, TWO).expect("a file");
+        kept.look().await;
+        assert_eq!((kept.addresses().len(), kept.state(), kept.problems()), (2, State::Ready, (2, 0)));
+    }
+
+    #[tokio::test]
+    async fn bad_lines_are_told_of_and_the_others_are_in_force() {
+        let mut kept = kept(ONE);
+        fs::write(&kept.path, b"02:00:00:00:07:03 \xff\n02:00:00:00:07:02 172.16.0.62\nx\n").expect("a file");
+        kept.look().await;
+        assert_eq!((kept.addresses(), kept.problems()), (vec!["172.16.0.62".into()], (1, 2)));
+        let State::Degraded(why) = kept.state() else { panic!("{:?}", kept.state()) };
+        assert!(why.contains("line 1: ") && why.contains("line 3: 'x' is not MAC ADDRESS"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn another_file_or_none_is_put_into_force_by_a_new_configuration() {
+        let mut kept = kept(ONE);
+        let other = kept.path.with_extension("other");
+        fs::write(&other, TWO).expect("a file");
+        kept.keeper.change(Some(other));
+        let seen = kept.keeper.seen().await.expect("it looks").expect("no panic");
+        kept.keeper.take(seen);
+        assert_eq!(kept.addresses().len(), 2);
+        kept.keeper.change(None);
+        assert_eq!((kept.addresses().len(), kept.problems(), kept.state()), (0, (0, 0), State::Ready));
+        kept.keeper.look();
+        assert!(kept.keeper.seen().await.is_none(), "nobody looks at nothing");
+    }
+
+    /// A reading of the file before that is still under way when the configuration names another one.
+    #[tokio::test]
+    async fn what_was_read_of_a_file_before_is_not_put_into_force() {
+        let mut kept = kept(ONE);
+        fs::write(&kept.path, TWO).expect("a file");
+        kept.keeper.look();
+        kept.keeper.change(Some(kept.path.with_extension("other")));
+        let seen = kept.keeper.seen().await.expect("it looks").expect("no panic");
+        kept.keeper.take(seen);
+        assert_eq!(kept.addresses().len(), 1);
+        let seen = kept.keeper.seen().await.expect("it looks again").expect("no panic");
+        kept.keeper.take(seen);
+        assert!(matches!(kept.state(), State::Degraded(_)), "that one does not exist");
+    }
+}
