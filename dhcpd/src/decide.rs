@@ -178,12 +178,27 @@ pub fn decide(config: &Config, message: &Message, arrival: &Arrival, facts: &Fac
     };
     let kind = message.message_type().unwrap_or(MessageType::Unknown(0)); // `key` has seen it
     let question = Question { config, message, arrival, ours: facts.ours, kind };
-    match (facts.lookup, facts.hosts.get(&mac)) {
-        (Lookup::Found(interface, _), _) if interface.policy.ignore => Decision::silent(Silent::Ignored),
-        (Lookup::Found(interface, _), _) if is_usable(interface) => question.known(interface),
-        (_, Some(host)) => question.known(host),
-        (Lookup::Found(..) | Lookup::Unknown, None) => question.unknown(mac),
-        (Lookup::Unavailable, None) => Decision::silent(question.unanswered().unwrap_or(Silent::Unavailable)),
+    if let Some(host) = facts.host(&mac) {
+        return question.known(host);
+    }
+    match facts.lookup {
+        Lookup::Found(interface, _) if interface.policy.ignore => Decision::silent(Silent::Ignored),
+        Lookup::Found(interface, _) if is_usable(interface) => question.known(interface),
+        Lookup::Found(..) | Lookup::Unknown => question.unknown(mac),
+        Lookup::Unavailable => Decision::silent(question.unanswered().unwrap_or(Silent::Unavailable)),
+    }
+}
+
+impl<'a> Facts<'a> {
+    /// The machine's line in the hosts file, where that counts: the inventory has no usable record of it, and does not
+    /// say to ignore it.
+    pub fn host(&self, mac: &Mac) -> Option<&'a Interface> {
+        match self.lookup {
+            Lookup::Found(interface, _) if interface.policy.ignore || is_usable(interface) => None,
+            Lookup::Found(..) | Lookup::Unknown | Lookup::Unavailable => {
+                self.hosts.get(mac).map(|host| &**host)
+            }
+        }
     }
 }
 

@@ -135,16 +135,26 @@ pub struct Known<'a> {
     pub heard: &'a Heard,
     /// What the inventory said.
     pub lookup: &'a Lookup<Interface>,
+    /// What the hosts file says, where that counts.
+    pub host: Option<&'a Interface>,
     /// What `decide` said.
     pub decision: &'a Decision,
     /// What smd-cache says; `None`: it cannot be asked.
     pub explanation: Option<Explanation>,
 }
 
+/// The inventory's record, usable or not.
+pub fn record(lookup: &Lookup<Interface>) -> Option<&Interface> {
+    match lookup {
+        Lookup::Found(interface, _) => Some(interface),
+        Lookup::Unknown | Lookup::Unavailable => None,
+    }
+}
+
 /// Puts it into words.
 pub fn explain(known: Known<'_>) -> Explained {
     let text = words::sentences(&known);
-    let Known { mac, asked, lookup, decision, explanation, heard } = known;
+    let Known { mac, asked, lookup, decision, explanation, heard, .. } = known;
     let (answer, silent) = match &decision.outcome {
         Outcome::Reply(reply) => (Some(words::answer(reply, heard)), None),
         Outcome::Silent(reason) => (None, Some(reason.label().to_owned())),

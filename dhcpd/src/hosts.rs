@@ -5,7 +5,7 @@
 //! changes is the shell's part (`server::hosts`).
 
 use crate::decide::is_host;
-use inventory::{Address, Interface, Policy};
+use inventory::{Address, Interface, Policy, Replica};
 use std::{collections::HashMap, fmt, net::Ipv4Addr, sync::Arc};
 use values::Mac;
 
@@ -87,6 +87,24 @@ impl Hosts {
         self.by_address.iter().map(|(address, mac)| (*address, *mac))
     }
 
+    /// Those that the inventory leaves their address, and of each other one a clause that says whose it is: a machine of
+    /// the inventory keeps its address whatever a file says.
+    pub fn beside(&self, inventory: &Replica) -> (Hosts, Vec<String>) {
+        let (mut beside, mut taken) = (self.clone(), Vec::new());
+        for (address, mac) in self.addresses() {
+            let holders = inventory.address(&address.into());
+            let other = holders.iter().flat_map(|holders| &holders.interfaces);
+            let Some(other) = other.into_iter().find(|one| one.component.is_some() && one.mac != mac) else {
+                continue;
+            };
+            beside.by_mac.remove(&mac);
+            beside.by_address.remove(&address);
+            taken.push(format!("{address} is not {mac}'s: SMD gives it to {}", other.mac));
+        }
+        taken.sort();
+        (beside, taken)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.by_mac.len()
@@ -104,11 +122,11 @@ impl fmt::Display for BadLine {
     }
 }
 
-/// The first bad lines, and how many more there are.
-pub fn told(bad: &[BadLine]) -> String {
-    let mut told: Vec<String> = bad.iter().take(TOLD).map(ToString::to_string).collect();
-    if bad.len() > TOLD {
-        told.push(format!("{} more", bad.len() - TOLD));
+/// The first of many clauses, and how many more there are.
+pub fn told(all: &[impl ToString]) -> String {
+    let mut told: Vec<String> = all.iter().take(TOLD).map(ToString::to_string).collect();
+    if all.len() > TOLD {
+        told.push(format!("{} more", all.len() - TOLD));
     }
     told.join("; ")
 }

@@ -95,8 +95,8 @@ impl Server {
         let (Some(v4), Some(config)) = (v4, Config::new(file)) else {
             bail!("there is nothing to serve: the configuration has no `dhcpd.v4`");
         };
-        let shell = Arc::new(Shell::new(config, inventory, metrics.clone()));
-        let mut hosts = Keeper::new(v4.hosts_file.clone(), shell.hosts.clone(), metrics);
+        let shell = Arc::new(Shell::new(config, inventory.clone(), metrics.clone()));
+        let mut hosts = Keeper::new(v4.hosts_file.clone(), shell.hosts.clone(), inventory, metrics);
         hosts.read();
         Ok(Server {
             shell,
@@ -150,6 +150,7 @@ impl Server {
     /// Serves until told to stop; then finishes what waits.
     pub async fn run(mut self, mut running: Running) -> anyhow::Result<()> {
         let pulse = running.pulse("sockets");
+        let mut generations = self.shell.inventory.changes();
         let (mut rescan, mut beat) = (interval_at(Instant::now() + RESCAN, RESCAN), interval(BEAT));
         rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -161,6 +162,7 @@ impl Server {
                     self.rescan();
                     self.hosts.look();
                 }
+                Ok(()) = generations.changed() => self.hosts.look(),
                 Some(seen) = self.hosts.seen() => self.hosts.take(seen.context("reading the hosts file panicked")?),
                 file = changed(&mut running.reload) => self.reload(&file),
                 Some(ended) = self.loops.join_next() => ended_well(ended)?,

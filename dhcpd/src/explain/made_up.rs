@@ -5,7 +5,7 @@ use crate::{
     decide::{Arrival, OwnAddress},
     wire::{MessageType, OptionCode, Request},
 };
-use inventory::{Interface, Lookup};
+use inventory::Interface;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use values::Mac;
 
@@ -80,7 +80,7 @@ pub fn arrival(
     asked: &Asked,
     places: &[Place],
     ours: &[OwnAddress],
-    lookup: &Lookup<Interface>,
+    machine: Option<&Interface>,
 ) -> Result<Heard, String> {
     let interfaces: Vec<(u32, String)> = places
         .iter()
@@ -96,7 +96,7 @@ pub fn arrival(
     let chosen = match &asked.interface {
         Some(name) => interfaces.iter().find(|(_, known)| known == name),
         None => {
-            let fits = |(index, _): &&(u32, String)| has_address_on(*index, ours, lookup);
+            let fits = |(index, _): &&(u32, String)| has_address_on(*index, ours, machine);
             interfaces.iter().find(fits).or(interfaces.first())
         }
     };
@@ -143,8 +143,8 @@ fn from_relay(
     Ok(Arrival { interface: own.interface, source, destination: own.address, relay_socket })
 }
 
-fn has_address_on(index: u32, ours: &[OwnAddress], lookup: &Lookup<Interface>) -> bool {
-    let Lookup::Found(interface, _) = lookup else { return false };
+fn has_address_on(index: u32, ours: &[OwnAddress], machine: Option<&Interface>) -> bool {
+    let Some(interface) = machine else { return false };
     let networks = || ours.iter().filter(move |own| own.interface == index).filter_map(OwnAddress::network);
     interface.addresses.iter().any(|entry| match entry.address {
         IpAddr::V4(address) => networks().any(|network| network.contains(&address)),

@@ -72,7 +72,7 @@ fn where_a_made_up_packet_is_heard() {
     let relayed = || Asked { relay: Some([10, 40, 1, 1].into()), ..asked() };
     let here = found(machine(&["10.40.1.5"], true));
     let words = |asked: &Asked, places: &[Place], lookup: &Lookup<Interface>| {
-        arrival(asked, places, &OURS, lookup).map(|heard| {
+        arrival(asked, places, &OURS, record(lookup)).map(|heard| {
             let Arrival { interface, destination, relay_socket, .. } = heard.arrival;
             format!("{} interface={interface} to={destination} relay_socket={relay_socket}", heard.words)
         })
@@ -144,13 +144,24 @@ const FILE: &str = "dhcpd: {v4: {server_id: 172.16.0.253, lease_time: 90s, subne
 
 /// Decided as a real packet is, and put into words.
 fn explained(asked: &Asked, lookup: &Lookup<Interface>, explanation: Option<Explanation>) -> Explained {
+    with_hosts("", asked, lookup, explanation)
+}
+
+fn with_hosts(
+    hosts: &str,
+    asked: &Asked,
+    lookup: &Lookup<Interface>,
+    explanation: Option<Explanation>,
+) -> Explained {
+    let (hosts, _) = Hosts::parse(hosts);
+    let facts = Facts { lookup, ours: &OURS, hosts: &hosts };
+    let host = facts.host(&MAC);
     let config = Config::new(&::config::parse(FILE).unwrap()).unwrap();
     let places = [interface("eth0", 1), interface("eth1", 2), Place::Relays(Ipv4Addr::UNSPECIFIED)];
-    let heard = arrival(asked, &places, &OURS, lookup).unwrap();
+    let heard = arrival(asked, &places, &OURS, host.or_else(|| record(lookup))).unwrap();
     let message = wire::parse(&packet(MAC, asked).unwrap()).unwrap();
-    let decision =
-        decide(&config, &message, &heard.arrival, &Facts { lookup, ours: &OURS, hosts: &Hosts::default() });
-    explain(Known { mac: MAC, asked, heard: &heard, lookup, decision: &decision, explanation })
+    let decision = decide(&config, &message, &heard.arrival, &facts);
+    explain(Known { mac: MAC, asked, heard: &heard, lookup, host, decision: &decision, explanation })
 }
 
 #[test]
@@ -235,6 +246,29 @@ fn every_verdict_and_its_exit_code() {
             "smd-cache cannot be asked for more: this is what dhcpd holds itself."
         );
     }
+}
+
+#[test]
+fn the_hosts_file_is_named_where_it_counts() {
+    let hosts = "02:00:00:00:01:01 10.40.1.61";
+    for (lookup, why) in [
+        (Lookup::Unknown, "SMD does not have it"),
+        (Lookup::Unavailable, "it cannot be told whether SMD has it"),
+        (found(machine(&[], true)), "SMD has no usable record of it"),
+    ] {
+        let explained = with_hosts(hosts, &asked(), &lookup, None);
+        assert_eq!(
+            explained.text[0],
+            "dhcpd answers a DISCOVER of 02:00:00:00:01:01 heard on eth1 with an OFFER of 10.40.1.61 for 90 s."
+        );
+        let sentence = format!("The hosts file (`dhcpd.v4.hosts_file`) has 10.40.1.61 for it, and {why}.");
+        assert!(explained.text.contains(&sentence), "{:#?}", explained.text);
+    }
+    let relayed = Asked { relay: Some([10, 50, 0, 1].into()), ..asked() };
+    let explained = with_hosts(hosts, &relayed, &Lookup::Unknown, None);
+    assert!(explained.text[0].ends_with("none of its addresses (10.40.1.61) is of the subnet it asks from."));
+    let explained = with_hosts(hosts, &asked(), &found(machine(&["172.16.0.1"], true)), None);
+    assert!(!explained.text.iter().any(|sentence| sentence.contains("hosts file")), "the inventory counts");
 }
 
 #[test]

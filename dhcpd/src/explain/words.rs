@@ -1,6 +1,6 @@
 //! A decision as sentences.
 
-use super::{Answer, Heard, Known};
+use super::{Answer, Heard, Known, record};
 use crate::{
     decide::{Destination, Note, Outcome, Reply, Silent},
     wire::{MessageType, OptionCode},
@@ -26,7 +26,7 @@ pub fn rules(lookup: &Lookup<Interface>, given: Option<Ipv4Addr>) -> Vec<String>
 
 /// The verdict, what the answer holds, what is odd about it, and what smd-cache says.
 pub fn sentences(known: &Known<'_>) -> Vec<String> {
-    let Known { mac, asked, heard, lookup, decision, explanation } = known;
+    let Known { mac, asked, heard, lookup, host, decision, explanation } = known;
     let kind = asked.message.label().to_uppercase();
     let article = if kind.starts_with('I') { "an" } else { "a" };
     let asks = format!("{article} {kind} of {mac} heard {}", heard.words);
@@ -47,6 +47,7 @@ pub fn sentences(known: &Known<'_>) -> Vec<String> {
             text.extend(contents(known, &answer));
         }
     }
+    text.extend(host.map(|host| of_file(host, lookup)));
     text.extend(decision.notes.iter().filter_map(remark));
     let rules = rules(lookup, given(&decision.outcome));
     if !rules.is_empty() {
@@ -57,6 +58,17 @@ pub fn sentences(known: &Known<'_>) -> Vec<String> {
         None => text.push("smd-cache cannot be asked for more: this is what dhcpd holds itself.".into()),
     }
     text
+}
+
+/// Why the hosts file counts.
+fn of_file(host: &Interface, lookup: &Lookup<Interface>) -> String {
+    let has = listed(host.addresses.iter().map(|one| one.address));
+    let why = match lookup {
+        Lookup::Unavailable => "it cannot be told whether SMD has it",
+        Lookup::Unknown => "SMD does not have it",
+        Lookup::Found(..) => "SMD has no usable record of it",
+    };
+    format!("The hosts file (`dhcpd.v4.hosts_file`) has {has} for it, and {why}.")
 }
 
 fn given(outcome: &Outcome) -> Option<Ipv4Addr> {
@@ -119,10 +131,7 @@ fn contents(known: &Known<'_>, answer: &Answer) -> Vec<String> {
 
 /// What `decide` could not say in one word.
 fn why_silent(reason: Silent, known: &Known<'_>) -> String {
-    let interface = match known.lookup {
-        Lookup::Found(interface, _) => Some(&**interface),
-        _ => None,
-    };
+    let interface = known.host.or_else(|| record(known.lookup));
     match reason {
         Silent::Unknown => match interface {
             None => "SMD does not have it".into(),
@@ -160,6 +169,7 @@ fn why_refused(known: &Known<'_>) -> String {
     let wanted =
         known.asked.requested.map_or_else(|| "What it asks for".to_owned(), |address| address.to_string());
     match known.lookup {
+        _ if known.host.is_some() => format!("{wanted} is not its address where it asks."),
         Lookup::Found(interface, _) if !interface.addresses.is_empty() => {
             let has = listed(interface.addresses.iter().map(|one| one.address));
             format!("{wanted} is not its address where it asks; SMD has {has} for it.")

@@ -54,13 +54,15 @@ impl Shell {
         let network = self.network.load_full();
         let places: Vec<explain::Place> =
             self.sockets.open().iter().map(|listener| place(listener)).collect();
-        let heard = explain::arrival(asked, &places, &network.ours, &lookup).map_err(bad)?;
         let hosts = self.hosts.load_full();
         let facts = Facts { lookup: &lookup, ours: &network.ours, hosts: &hosts };
+        let host = facts.host(&mac);
+        let machine = host.or_else(|| explain::record(&lookup));
+        let heard = explain::arrival(asked, &places, &network.ours, machine).map_err(bad)?;
         let decision = decide(&self.config.load(), &message, &heard.arrival, &facts);
         let explanation = self.inventory.explain(&mac).await;
         let (heard, lookup, decision) = (&heard, &lookup, &decision);
-        Ok(explain::explain(Known { mac, asked, heard, lookup, decision, explanation }))
+        Ok(explain::explain(Known { mac, asked, heard, lookup, host, decision, explanation }))
     }
 
     /// As for a packet. One that is given up for its deadline gets no answer either.

@@ -1,12 +1,14 @@
 //! Keeps what `dhcpd.v4.hosts_file` says: reads it at start, on SIGHUP and whenever it changed. A file that vanished, cannot
-//! be read or is too large leaves what was read before in force, and says so in `/ready`, in the log and as a metric.
+//! be read or is too large leaves what was read before in force, and says so in `/ready`, in the log and as a metric. So does
+//! a line whose address SMD gives to another machine; it is left out.
 
 use crate::{
-    hosts::{BadLine, Hosts, MAX_SIZE, told},
+    hosts::{Hosts, MAX_SIZE, told},
     metrics::Metrics,
 };
 use arc_swap::ArcSwap;
 use daemon::State;
+use inventory::{Inventory, Replica};
 use std::{
     fs::{File, Metadata},
     io::{self, Read},
@@ -25,7 +27,13 @@ const UNSETTLED: Duration = Duration::from_secs(2);
 pub struct Keeper {
     path: Option<PathBuf>,
     stamp: Option<Stamp>,
+    /// All good lines.
+    read: Hosts,
+    /// Those in force.
     hosts: Arc<ArcSwap<Hosts>>,
+    inventory: Inventory,
+    /// Whose addresses were left out.
+    beside: Option<Arc<Replica>>,
     metrics: Metrics,
     standing: Arc<Mutex<Standing>>,
     reading: JoinSet<Seen>,
@@ -37,7 +45,10 @@ struct Standing {
     path: PathBuf,
     /// Why it could not be read.
     unread: Option<String>,
-    bad: Vec<BadLine>,
+    /// Lines, and why each is left out.
+    bad: Vec<String>,
+    /// Addresses that are another machine's in SMD.
+    taken: Vec<String>,
 }
 
 /// By what a file that changed is known.
@@ -64,9 +75,14 @@ enum Found {
 
 impl Keeper {
     /// With nothing read yet.
-    pub fn new(path: Option<PathBuf>, hosts: Arc<ArcSwap<Hosts>>, metrics: Metrics) -> Keeper {
-        let (standing, reading) = (Arc::default(), JoinSet::new());
-        Keeper { path, stamp: None, hosts, metrics, standing, reading }
+    pub fn new(
+        path: Option<PathBuf>,
+        hosts: Arc<ArcSwap<Hosts>>,
+        inventory: Inventory,
+        metrics: Metrics,
+    ) -> Keeper {
+        let (standing, reading, read) = (Arc::default(), JoinSet::new(), Hosts::default());
+        Keeper { path, stamp: None, read, hosts, inventory, beside: None, metrics, standing, reading }
     }
 
     /// Reads the file now: at start, before anybody is served.
@@ -80,18 +96,22 @@ impl Keeper {
     /// Another file, or the same once more; `None`: none from now on.
     pub fn change(&mut self, path: Option<PathBuf>) {
         if path.is_none() && self.path.is_some() {
-            self.hosts.store(Arc::default());
-            self.metrics.hosts.set(0);
-            self.metrics.hosts_problems.set(0);
-            self.stand(Standing::default());
+            self.read = Hosts::default();
+            self.put(Standing::default());
         }
         self.path = path;
         self.stamp = None;
         self.look();
     }
 
-    /// Begins to look whether the file changed; a file system that hangs holds up nothing but this.
+    /// Leaves out, from now on, what SMD has given to others since, and begins to look whether the file changed; a file
+    /// system that hangs holds up nothing but this.
     pub fn look(&mut self) {
+        let is_same = |held: &Arc<Replica>| Arc::ptr_eq(held, &self.inventory.snapshot());
+        if !self.read.is_empty() && !self.beside.as_ref().is_some_and(is_same) {
+            let standing = self.standing().clone();
+            self.put(standing);
+        }
         if let (Some(path), true) = (self.path.clone(), self.reading.is_empty()) {
             let stamp = self.stamp;
             self.reading.spawn_blocking(move || Seen { found: look(&path, stamp), path });
@@ -108,44 +128,40 @@ impl Keeper {
         if self.path.as_ref() != Some(&seen.path) {
             return self.look(); // another file by now
         }
-        let standing = match seen.found {
-            Ok(Found::Same) => return,
+        let path = seen.path;
+        match seen.found {
+            Ok(Found::Same) => {}
             Ok(Found::Text(stamp, text)) => {
-                self.stamp = stamp;
-                Standing { path: seen.path, unread: None, bad: self.put(&text) }
+                let (read, bad) = Hosts::parse(&text);
+                (self.stamp, self.read) = (stamp, read);
+                let bad = bad.iter().map(ToString::to_string).collect();
+                self.put(Standing { path, unread: None, bad, taken: Vec::new() });
             }
             Err(error) => {
                 self.stamp = None;
                 let bad = self.standing().bad.clone();
-                Standing { path: seen.path, unread: Some(error.to_string()), bad }
+                self.put(Standing { path, unread: Some(error.to_string()), bad, taken: Vec::new() });
             }
-        };
-        self.metrics.hosts_problems.set(standing.bad.len() as i64 + i64::from(standing.unread.is_some()));
-        self.stand(standing);
+        }
     }
 
-    fn put(&self, text: &str) -> Vec<BadLine> {
-        let (hosts, bad) = Hosts::parse(text);
+    /// Puts into force what was read, but for what the inventory has given to others.
+    fn put(&mut self, standing: Standing) {
+        let inventory = self.inventory.snapshot();
+        let (hosts, taken) = self.read.beside(&inventory);
+        self.beside = Some(inventory);
+        let standing = Standing { taken, ..standing };
         self.metrics.hosts.set(hosts.len() as i64);
+        self.metrics.hosts_problems.set(standing.problems() as i64);
         if **self.hosts.load() != hosts {
             tracing::info!(machines = hosts.len(), "the hosts file is in force");
             self.hosts.store(Arc::new(hosts));
         }
-        bad
-    }
-
-    fn stand(&self, standing: Standing) {
         let mut held = self.standing();
-        if *held == standing {
-            return;
+        if *held != standing {
+            standing.tell();
+            *held = standing;
         }
-        let path = standing.path.display();
-        if let Some(why) = &standing.unread {
-            tracing::error!(%path, error = why, "the hosts file cannot be read: what was read before stays in force");
-        } else if !standing.bad.is_empty() {
-            tracing::warn!(%path, lines = standing.bad.len(), "lines of the hosts file are left out: {}", told(&standing.bad));
-        }
-        *held = standing;
     }
 
     fn standing(&self) -> std::sync::MutexGuard<'_, Standing> {
@@ -160,12 +176,30 @@ impl Keeper {
 }
 
 impl Standing {
+    fn problems(&self) -> usize {
+        self.bad.len() + self.taken.len() + usize::from(self.unread.is_some())
+    }
+
+    fn left_out(&self) -> Vec<&String> {
+        self.bad.iter().chain(&self.taken).collect()
+    }
+
+    fn tell(&self) {
+        let (path, left_out) = (self.path.display(), self.left_out());
+        if let Some(why) = &self.unread {
+            tracing::error!(%path, error = why, "the hosts file cannot be read: what was read before stays in force");
+        } else if !left_out.is_empty() {
+            let lines = left_out.len();
+            tracing::warn!(%path, lines, "lines of the hosts file are left out: {}", told(&left_out));
+        }
+    }
+
     fn state(&self) -> State {
         let path = self.path.display();
-        match (&self.unread, &self.bad[..]) {
+        match (&self.unread, &self.left_out()[..]) {
             (Some(why), _) => State::Degraded(format!("{path}: {why}: what was read before stays in force")),
             (None, []) => State::Ready,
-            (None, bad) => State::Degraded(format!("{path}: {}", told(bad))),
+            (None, left_out) => State::Degraded(format!("{path}: {}", told(left_out))),
         }
     }
 }
@@ -224,9 +258,23 @@ mod tests {
         let path = folder.path().join("hosts.txt");
         fs::write(&path, text).expect("a file");
         let metrics = Metrics::register(&mut Registry::default());
-        let mut keeper = Keeper::new(Some(path.clone()), Arc::default(), metrics);
+        let mut keeper = Keeper::new(Some(path.clone()), Arc::default(), smd(&[]), metrics);
         keeper.read();
         Kept { _folder: folder, path, keeper }
+    }
+
+    /// An inventory in which these MACs have these addresses.
+    fn smd(machines: &[(&str, &str, &str)]) -> Inventory {
+        let interface = |(mac, id, address): &(&str, &str, &str)| proto::v1::Interface {
+            mac: mac.to_string(),
+            component_id: id.to_string(),
+            component: Some(proto::v1::Component { id: id.to_string(), ..Default::default() })
+                .filter(|_| !id.is_empty()),
+            addresses: vec![proto::v1::Address { address: address.to_string(), ..Default::default() }],
+            ..Default::default()
+        };
+        let interfaces = machines.iter().map(interface).collect();
+        Inventory::fixed(Replica::from_messages("", vec![], interfaces, vec![], Default::default()))
     }
 
     impl Kept {
@@ -339,6 +387,25 @@ mod tests {
         assert_eq!((kept.addresses().len(), kept.problems(), kept.state()), (0, (0, 0), State::Ready));
         kept.keeper.look();
         assert!(kept.keeper.seen().await.is_none(), "nobody looks at nothing");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_smd_gives_to_another_machine_is_not_the_files_any_more() {
+        let mut kept = kept(TWO);
+        assert_eq!(kept.problems(), (2, 0));
+        kept.keeper.inventory = smd(&[
+            ("02:00:00:00:01:01", "x0c0s0b0n0", "172.16.0.61"),
+            ("02:00:00:00:07:02", "x0c0s0b0n1", "172.16.0.62"), // itself
+            ("02:00:00:00:01:03", "", "172.16.0.62"),           // nobody's: not served
+        ]);
+        kept.keeper.look();
+        assert_eq!((kept.addresses(), kept.problems()), (vec!["172.16.0.62".into()], (1, 1)));
+        let State::Degraded(why) = kept.state() else { panic!("{:?}", kept.state()) };
+        let taken = "172.16.0.61 is not 02:00:00:00:07:01's: SMD gives it to 02:00:00:00:01:01";
+        assert!(why.ends_with(taken), "{why}");
+        kept.keeper.inventory = smd(&[]);
+        kept.keeper.look();
+        assert_eq!((kept.addresses().len(), kept.state()), (2, State::Ready));
     }
 
     /// A reading of the file before that is still under way when the configuration names another one.
