@@ -3,20 +3,29 @@
 use super::{RELAY, SERVER, SMD_PORT};
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
-/// Keys of the sections `smd_cache` and `inventory` with their values as YAML, and whatever sections come after.
+/// Keys of the sections `smd_cache`, `inventory` and `dhcpd.v4` with their values as YAML, and whatever sections come after.
 ///
 /// Files that programs write are in the cluster's folder `var`, which stands for `/var/lib/coresmd`.
 #[derive(Debug, Clone)]
 pub struct Settings {
     smd_cache: BTreeMap<String, String>,
     inventory: BTreeMap<String, String>,
+    dhcp4: BTreeMap<String, String>,
     more: String,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        let none = Settings { smd_cache: BTreeMap::new(), inventory: BTreeMap::new(), more: String::new() };
-        none.inventory("endpoints", r#"["http://127.0.0.1:27780"]"#)
+        let keys = BTreeMap::new;
+        let none = Settings { smd_cache: keys(), inventory: keys(), dhcp4: keys(), more: String::new() };
+        none.dhcp4("listen", &format!(r#"["{SERVER}:67"]"#))
+            .dhcp4("server_id", &SERVER.to_string())
+            .dhcp4("lease_time", "1h")
+            .dhcp4("router", "[172.16.0.254]")
+            .dhcp4("netmask", "255.255.255.0")
+            .dhcp4("dns", &format!("[{SERVER}]"))
+            .dhcp4("subnets", &format!("[{{cidr: 10.40.1.0/24, router: [{RELAY}]}}]"))
+            .inventory("endpoints", r#"["http://127.0.0.1:27780"]"#)
             .inventory("replica_file", "VAR/replica-{program}")
             .smd_cache("listen", r#"["0.0.0.0:27780"]"#)
             .smd_cache("smd", &format!(r#"{{url: "http://127.0.0.1:{SMD_PORT}"}}"#))
@@ -35,6 +44,12 @@ impl Settings {
     /// A key of `inventory`; `VAR` stands for the folder of files.
     pub fn inventory(mut self, key: &str, value: &str) -> Settings {
         self.inventory.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A key of `dhcpd.v4`; `VAR` stands for the folder of files.
+    pub fn dhcp4(mut self, key: &str, value: &str) -> Settings {
+        self.dhcp4.insert(key.to_owned(), value.to_owned());
         self
     }
 
@@ -57,13 +72,14 @@ impl Settings {
 
     /// The file.
     pub(super) fn render(&self, folder: &Path) -> String {
-        let section = |keys: &BTreeMap<String, String>| {
+        let section = |keys: &BTreeMap<String, String>, indent: &str| {
             keys.iter().fold(String::new(), |mut text, (key, value)| {
-                let _ = writeln!(text, "  {key}: {value}");
+                let _ = writeln!(text, "{indent}{key}: {value}");
                 text
             })
         };
-        let (inventory, smd_cache) = (section(&self.inventory), section(&self.smd_cache));
+        let (inventory, smd_cache) = (section(&self.inventory, "  "), section(&self.smd_cache, "  "));
+        let dhcp4 = section(&self.dhcp4, "    ");
         let (root, more) = (folder.join("tftp"), &self.more);
         let text = format!(
             r#"domain: openchami.cluster
@@ -73,14 +89,7 @@ inventory:
 {inventory}smd_cache:
 {smd_cache}dhcpd:
   v4:
-    listen: ["{SERVER}:67"]
-    server_id: {SERVER}
-    lease_time: 1h
-    router: [172.16.0.254]
-    netmask: 255.255.255.0
-    dns: [{SERVER}]
-    subnets: [{{cidr: 10.40.1.0/24, router: [{RELAY}]}}]
-dnsd:
+{dhcp4}dnsd:
   listen: ["0.0.0.0:53"]
   records: ["smd A {SERVER}"]
 tftpd:

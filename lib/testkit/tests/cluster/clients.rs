@@ -67,14 +67,22 @@ pub fn power_on(machine: &Namespace, mac: &str) {
 
 /// ISC dhclient, in the foreground. The same folder again: it remembers its lease.
 pub fn dhclient(machine: &Namespace, folder: &Path) -> Client {
+    dhclient_asking(machine, folder, "")
+}
+
+/// The same, asking for further options: `, ntp-servers, time-offset`.
+pub fn dhclient_asking(machine: &Namespace, folder: &Path, further: &str) -> Client {
     let apply = "case $reason in BOUND|RENEW|REBIND|REBOOT)\n\
         ip addr replace $new_ip_address/24 dev eth0\n\
         for r in $new_routers; do ip route replace default via $r; done;;\n\
         esac\nexport reason";
     let script = script(folder, "$reason", apply);
     let settings = folder.join("dhclient.conf");
-    let text = "timeout 15;\nretry 1;\ninitial-interval 1;\nbackoff-cutoff 2;\nreboot 5;\nselect-timeout 0;\n\
-        request subnet-mask, routers, domain-name, domain-name-servers, host-name, tftp-server-name, bootfile-name;\n";
+    let text = format!(
+        "timeout 15;\nretry 1;\ninitial-interval 1;\nbackoff-cutoff 2;\nreboot 5;\nselect-timeout 0;\n\
+        option rfc3442-routes code 121 = array of unsigned integer 8;\n\
+        request subnet-mask, routers, domain-name, domain-name-servers, host-name, tftp-server-name, bootfile-name{further};\n"
+    );
     fs::write(&settings, text).expect("a file can be written");
     let mut command = machine.command(tool("dhclient"));
     command.args(["-4", "-d", "-sf"]).arg(script).arg("-cf").arg(settings);

@@ -8,6 +8,7 @@ mod believing;
 mod change;
 mod clients;
 mod dhcp;
+mod dhcp_options;
 mod dns;
 mod explain;
 mod fresh;
