@@ -64,7 +64,7 @@ impl BootFile {
             None => BootFile::loader(boot, message, machine),
         }?;
         // A rule's server counts more than that of a file for everyone.
-        Some(if policy.next_server.is_some() { file.from_next_server() } else { file })
+        Some(if policy.next_server.is_some() { file.without_server() } else { file })
     }
 
     /// What iPXE loads.
@@ -87,7 +87,7 @@ impl BootFile {
         wrap(file, boot, message, machine)
     }
 
-    fn from_next_server(self) -> BootFile {
+    fn without_server(self) -> BootFile {
         match self {
             BootFile::File { name, pxe, .. } => BootFile::File { name, server: None, pxe },
             other => other,

@@ -20,9 +20,11 @@ const NAME_SERVERS: u8 = 6;
 const LEASE_TIME: u8 = 51;
 /// T1 and T2.
 const TIMES: [u8; 2] = [58, 59];
+/// Known of the machine itself, which is nearer than its subnet: its names, and what it boots. Only a rule replaces these.
+const OF_THE_MACHINE: [u8; 6] = [12, 15, 43, 60, 66, 67];
 /// Set by the protocol, never by a site: padding, request, overload, type, server, list, text, size, client, rapid
-/// commit, relay, auto-configuration, subnet selection, end.
-const OURS_ALONE: [u8; 14] = [0, 50, 52, 53, 54, 55, 56, 57, 61, 80, 82, 116, 118, 255];
+/// commit, relay, identifier, auto-configuration, subnet selection, end.
+const OURS_ALONE: [u8; 15] = [0, 50, 52, 53, 54, 55, 56, 57, 61, 80, 82, 97, 116, 118, 255];
 
 /// What is listed for one answer.
 pub(super) struct Listed<'a> {
@@ -79,7 +81,11 @@ impl<'a> Listed<'a> {
         let of_rules = self.rules.iter().map(|option| (option.code, &option.value));
         let by_rules = |code: u8| self.rules.iter().any(|option| option.code == code);
         let of_place = self.values.iter().map(|(code, value)| (*code, value));
-        for (code, value) in of_rules.chain(of_place.filter(|(code, _)| !by_rules(*code))) {
+        let is_known = OF_THE_MACHINE.map(|code| options.value(code).is_some());
+        let known =
+            |code: u8| OF_THE_MACHINE.iter().zip(is_known).any(|(held, known)| known && *held == code);
+        let of_place = of_place.filter(|(code, _)| !by_rules(*code) && !known(*code));
+        for (code, value) in of_rules.chain(of_place) {
             if has_place(&code) || (!with_times && TIMES.contains(&code)) {
                 continue;
             }

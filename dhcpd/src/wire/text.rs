@@ -40,9 +40,9 @@ impl fmt::Display for Message {
 
 /// Text where it usually is text and looks like it, addresses and seconds where they are that, else hexadecimal.
 fn option_value(f: &mut fmt::Formatter<'_>, code: u8, value: &[u8]) -> fmt::Result {
-    const ADDRESSES: [u8; 7] = [1, 3, 6, 28, 50, 54, 118];
-    const SECONDS: [u8; 3] = [51, 58, 59];
-    const TEXTS: [u8; 9] = [12, 15, 17, 56, 60, 66, 67, 77, 114];
+    const ADDRESSES: [u8; 11] = [1, 3, 4, 6, 7, 28, 42, 50, 54, 118, 150];
+    const SECONDS: [u8; 4] = [51, 58, 59, 108];
+    const TEXTS: [u8; 12] = [12, 15, 17, 56, 60, 66, 67, 77, 100, 101, 114, 252];
     let text = value.strip_suffix(&[0]).unwrap_or(value);
     if ADDRESSES.contains(&code) && !value.is_empty() && value.len().is_multiple_of(4) {
         for (index, address) in value.chunks_exact(4).enumerate() {

@@ -77,10 +77,16 @@ enum Item {
     Bytes,
 }
 
+/// Options with an inner structure, mostly a vendor's.
+const STRUCTURED: [u8; 38] = [
+    43, 63, 78, 79, 81, 83, 90, 91, 92, 93, 94, 99, 120, 122, 123, 124, 125, 139, 140, 143, 144, 145, 146,
+    151, 152, 153, 154, 155, 156, 157, 158, 159, 162, 175, 208, 212, 220, 221,
+];
+
 /// The options of RFC 2132 and later ones (IANA's "BOOTP Vendor Extensions and DHCP Options") that are not text.
 fn kind(code: u8) -> Kind {
     match code {
-        4..=11 | 41 | 42 | 44 | 45 | 48 | 49 | 65 | 68..=76 | 85 | 89 | 112 | 136 | 138 | 150 => {
+        4..=11 | 41 | 42 | 44 | 45 | 48 | 49 | 65 | 68..=76 | 85 | 89 | 112 | 136 | 138 | 142 | 148 | 150 => {
             Kind::Several(Item::Machine)
         }
         16 | 28 | 32 => Kind::One(Item::Address),
@@ -92,28 +98,9 @@ fn kind(code: u8) -> Kind {
         2 => Kind::One(Item::Signed),
         19 | 20 | 27 | 29 | 30 | 31 | 34 | 36 | 39 => Kind::One(Item::Flag),
         88 | 119 | 141 => Kind::Several(Item::Domain),
-        137 => Kind::One(Item::Domain),
+        137 | 147 | 213 => Kind::One(Item::Domain),
         121 | 249 => Kind::Several(Item::Route),
-        43
-        | 63
-        | 78
-        | 79
-        | 83
-        | 90
-        | 94
-        | 97
-        | 99
-        | 120
-        | 122..=125
-        | 139
-        | 140
-        | 142..=146
-        | 159
-        | 175
-        | 208
-        | 212
-        | 220
-        | 221 => Kind::One(Item::Bytes),
+        _ if STRUCTURED.contains(&code) => Kind::One(Item::Bytes),
         _ => Kind::One(Item::Text),
     }
 }
@@ -127,8 +114,9 @@ fn refused(code: u8) -> Option<&'static str> {
         DNS => "`dns` says that",
         LEASE_TIME => "`lease_time` says that",
         AUTO_CONFIGURE => "`auto_configure` says that",
-        // asked address, overload, type, server, list, text, size; identity, rapid commit, relay, subnet selection
-        50 | 52..=57 | 61 | 80 | 82 | 118 => "this option is the protocol's own",
+        // asked address, overload, type, server, list, text, size; identity, rapid commit, relay, identity of PXE, subnet
+        // selection
+        50 | 52..=57 | 61 | 80 | 82 | 97 | 118 => "this option is the protocol's own",
         _ => return None,
     })
 }
@@ -259,7 +247,8 @@ fn hexadecimal(text: &str) -> Option<&str> {
 /// Pairs of digits, with colons between them or without.
 fn bytes(field: &Field, digits: &str) -> Option<Vec<u8>> {
     let pairs: String = digits.chars().filter(|character| *character != ':').collect();
-    let good = !pairs.is_empty() && pairs.len() % 2 == 0 && pairs.bytes().all(|b| b.is_ascii_hexdigit());
+    let good =
+        !pairs.is_empty() && pairs.len().is_multiple_of(2) && pairs.bytes().all(|b| b.is_ascii_hexdigit());
     if !good {
         field
             .mistake(format!("'{}' is no hexadecimal such as 0x0104 or hex:01:04", shorten(field.text("")?)));

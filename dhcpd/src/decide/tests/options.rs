@@ -26,7 +26,7 @@ dhcpd:
       150: [172.16.0.253]
       252: "http://172.16.0.253/wpad.dat"
     subnets:
-      - {cidr: 172.16.1.0/24, mtu: 1500, ntp_servers: [], options: {28: 172.16.1.255, 252: unset, 15: unset}}
+      - {cidr: 172.16.1.0/24, mtu: 1500, ntp_servers: [], options: {28: 172.16.1.255, 252: unset, 17: unset}}
 "#;
 
 fn option(code: u8, value: &[u8]) -> DhcpOption {
@@ -120,14 +120,15 @@ fn the_nearest_value_counts_rule_then_subnet_then_global() {
             ],
         )
     };
-    let table: [(u8, Option<&[u8]>, Option<&[u8]>, Option<&[u8]>); 6] = [
+    type Value = Option<&'static [u8]>;
+    let table: [(u8, Value, Value, Value); 6] = [
         (
             6,
             Some(&[172, 16, 0, 253, 172, 16, 0, 252]),
             Some(&[172, 16, 0, 253, 172, 16, 0, 252]),
             Some(&[10, 0, 0, 9]),
         ),
-        (15, Some(b"cluster.local"), None, Some(b"cluster.local")),
+        (17, Some(b"172.16.0.253"), None, Some(b"172.16.0.253")),
         (26, Some(&[0x23, 0x28]), Some(&[5, 0xdc]), Some(&[1, 2])),
         (28, Some(&[172, 16, 0, 255]), Some(&[172, 16, 1, 255]), None),
         (42, Some(&[172, 16, 0, 1, 172, 16, 0, 2]), None, Some(&[10, 0, 0, 8])),
@@ -137,7 +138,7 @@ fn the_nearest_value_counts_rule_then_subnet_then_global() {
         assert_eq!(value(global(), code).as_deref(), globally, "{code} globally");
         assert_eq!(value(subnet(), code).as_deref(), there, "{code} in the subnet");
         assert_eq!(value(rule("172.16.0.11"), code).as_deref(), ruled, "{code} by rule");
-        if code != 15 {
+        if code != 17 {
             assert_eq!(value(rule("172.16.1.11"), code).as_deref(), ruled, "{code} by rule in the subnet");
         }
     }
@@ -145,6 +146,34 @@ fn the_nearest_value_counts_rule_then_subnet_then_global() {
     let seconds = |code: u8| u32::from_be_bytes(times.option(code).unwrap().try_into().unwrap());
     assert_eq!(seconds(51), 120);
     assert!(seconds(58) <= 60 && seconds(59) == 105, "T1 and T2 follow the rule's lease time");
+}
+
+/// Its names and boot files are nearer to a machine than its subnet is; one that has none gets what is listed.
+#[test]
+fn what_we_know_of_the_machine_itself_only_a_rule_replaces() {
+    let codes = [12, 15, 43, 60, 66, 67];
+    let file = ALL.replace(
+        "28: 172.16.0.255",
+        "12: x\n      15: x\n      43: 0x0101\n      60: x\n      66: x\n      67: x\n      28: 172.16.0.255",
+    );
+    let pxe = || {
+        let request = listing(&[1, 3, 66, 67]).option(60, b"PXEClient:Arch:00007");
+        request.option(93, &[0, 7])
+    };
+    let values = |file: &str, request: &Request, machine: Interface| {
+        let message = answered(file, request, machine);
+        codes.map(|code| message.option(code).map(<[u8]>::to_vec))
+    };
+    let ours = values(ALL, &pxe(), node(&["172.16.0.11"]));
+    assert!(ours.iter().all(Option::is_some));
+    assert_eq!(values(&file, &pxe(), node(&["172.16.0.11"])), ours);
+    let all = codes.map(|code| option(code, b"rule"));
+    assert_eq!(values(&file, &pxe(), ruled("172.16.0.11", &all)), codes.map(|_| Some(b"rule".to_vec())));
+    let mut nameless = node(&["172.16.0.11"]);
+    nameless.addresses[0].fqdn = "".into();
+    nameless.addresses[0].domain = "".into();
+    let listed = codes.map(|code| Some(if code == 43 { vec![1, 1] } else { b"x".to_vec() }));
+    assert_eq!(values(&file, &listing(&[1, 3]), nameless), listed);
 }
 
 #[test]
@@ -174,7 +203,7 @@ fn what_belongs_to_the_protocol_is_never_listed_whoever_says_so() {
     for code in [53u8, 54] {
         assert_eq!(message.option(code), plain.option(code), "{code}");
     }
-    for code in [0u8, 50, 52, 55, 56, 57, 61, 80, 82, 116, 118, 255] {
+    for code in [0u8, 50, 52, 55, 56, 57, 61, 80, 82, 97, 116, 118, 255] {
         assert_eq!(message.option(code), None, "{code}");
     }
 }
