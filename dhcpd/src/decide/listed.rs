@@ -74,6 +74,9 @@ impl<'a> Listed<'a> {
 
     /// All that has no key of its own: instead of ours, in its place; an empty one takes ours out.
     pub(super) fn put_others(&self, options: &mut Options, with_times: bool) {
+        if self.rules.is_empty() && self.values.is_empty() {
+            return; // as for most machines, and packets
+        }
         let has_place = |code: &u8| {
             let elsewhere = [STATIC_ROUTES, NAME_SERVERS, LEASE_TIME];
             ASKED.contains(code) || OURS_ALONE.contains(code) || elsewhere.contains(code)

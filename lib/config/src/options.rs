@@ -152,6 +152,10 @@ fn by_number(field: &Field) -> Option<BTreeMap<u8, Vec<u8>>> {
     for (key, value) in field.entries()? {
         let code = key.text.parse::<u8>().map_err(|_| "an option has a code from 1 to 254");
         match code.and_then(|code| refused(code).map_or(Ok(code), Err)) {
+            // 042 and +42 are other keys than 42, and the same number.
+            Ok(code) if options.contains_key(&code) => {
+                field.book.mistake(key.place, &value.path, format!("{code} is given twice"));
+            }
             Ok(code) => options.extend(raw(&value, code).map(|value| (code, value))),
             Err(message) => field.book.mistake(key.place, &value.path, message),
         }

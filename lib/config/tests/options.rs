@@ -163,6 +163,7 @@ fn values_that_cannot_be_are_mistakes_at_their_place() {
         ("options: {6: 10.0.0.1}", "1:24: dhcpd.v4.options.6: `dns` says that"),
         ("options: {51: 60}", "1:24: dhcpd.v4.options.51: `lease_time` says that"),
         ("options: {116: 0}", "1:24: dhcpd.v4.options.116: `auto_configure` says that"),
+        ("options: {42: 10.0.0.1, 042: 10.0.0.2}", "1:38: dhcpd.v4.options.042: 42 is given twice"),
         ("mtu: 9000, options: {26: 1500}", "1:19: dhcpd.v4.mtu: `options` has 26 already, which is the same"),
         (
             "ntp_servers: 10.0.0.1",
