@@ -57,6 +57,8 @@ enum Kind {
 enum Item {
     /// Any text.
     Text,
+    /// Text with a NUL behind it, which firmware relies on.
+    Terminated,
     /// An address, also one that no machine has: a broadcast address.
     Address,
     /// An address of a machine.
@@ -100,6 +102,7 @@ fn kind(code: u8) -> Kind {
         88 | 119 | 141 => Kind::Several(Item::Domain),
         137 | 147 | 213 => Kind::One(Item::Domain),
         121 | 249 => Kind::Several(Item::Route),
+        66 | 67 => Kind::One(Item::Terminated),
         _ if STRUCTURED.contains(&code) => Kind::One(Item::Bytes),
         _ => Kind::One(Item::Text),
     }
@@ -224,6 +227,7 @@ fn item(field: &Field, item: Item) -> Option<Vec<u8>> {
     let octets = |address: Ipv4Addr| address.octets().to_vec();
     match item {
         Item::Text => scalars::text(field).map(String::into_bytes),
+        Item::Terminated => scalars::text(field).map(|text| format!("{text}\0").into_bytes()),
         Item::Address => field.parse("an IPv4 address", parse_address).map(octets),
         Item::Machine => scalars::ipv4(field).map(octets),
         Item::Pair => field.parse("two IPv4 addresses", pair),

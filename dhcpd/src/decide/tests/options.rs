@@ -172,7 +172,11 @@ fn what_we_know_of_the_machine_itself_only_a_rule_replaces() {
     let mut nameless = node(&["172.16.0.11"]);
     nameless.addresses[0].fqdn = "".into();
     nameless.addresses[0].domain = "".into();
-    let listed = codes.map(|code| Some(if code == 43 { vec![1, 1] } else { b"x".to_vec() }));
+    let listed = codes.map(|code| match code {
+        43 => Some(vec![1, 1]),
+        66 | 67 => Some(b"x\0".to_vec()),
+        _ => Some(b"x".to_vec()),
+    });
     assert_eq!(values(&file, &listing(&[1, 3]), nameless), listed);
 }
 
