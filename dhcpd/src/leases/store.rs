@@ -1,6 +1,12 @@
 //! Leases that outlive the program. Memory is the index that decides; what it decided is written here by one thread, many
 //! at a time, and only then promised to a client.
 
+pub mod sqlite;
+#[cfg(test)]
+mod testing;
+
+pub use sqlite::Sqlite;
+
 use std::net::Ipv4Addr;
 use values::Mac;
 
@@ -27,15 +33,18 @@ pub enum Change {
 }
 
 /// A store of leases. A PostgreSQL one would be another implementation of this.
+///
+/// After an error a store is dropped and opened anew, so it need not be fit for use any more.
 pub trait Store: Send {
     /// Every row, at most one for each address.
     fn load(&mut self) -> Result<Vec<Row>, StoreError>;
 
-    /// Writes all of these in this order, or none: when it returns they survive the loss of power.
+    /// Writes all of these in this order, or none: when it returns they survive the loss of power. After an error nobody
+    /// knows which of the two it was (a disk may fail after it has written), until the rows are loaded again.
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError>;
 }
 
-/// Why leases could not be read or written; for people, the writer tries again whatever it is.
-#[derive(Debug, thiserror::Error)]
+/// Why leases could not be read or written, and what an operator can do about it; the writer tries again whatever it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct StoreError(pub String);
