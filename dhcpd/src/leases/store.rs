@@ -1,11 +1,21 @@
 //! Leases that outlive the program. Memory is the index that decides; what it decided is written here by one thread, many
 //! at a time, and only then promised to a client.
+//!
+//! ```text
+//!   index ──submit──▶ queue ──▶ Writer's thread ──commit──▶ Store (a file)
+//!     ▲                              │
+//!     └──── Opened · Committed · Failed ┘
+//! ```
 
+pub mod health;
 pub mod sqlite;
 #[cfg(test)]
 mod testing;
+pub mod writer;
 
+pub use health::{Health, State, Status};
 pub use sqlite::Sqlite;
+pub use writer::{Event, Writer};
 
 use std::net::Ipv4Addr;
 use values::Mac;
