@@ -35,7 +35,11 @@ const BUSY: Duration = Duration::from_millis(250);
 /// `user_version` of a file that was taken over. It is written at every open, which proves that the file can be written.
 const LAYOUT: i32 = 1;
 
-const PUT: &str = "insert or replace into leases4 (mac, ip, expiry, hostname) values (?1, ?2, ?3, ?4)";
+/// A renewal, which is what most writes are, touches one page: no index has the columns it changes. A row of another MAC
+/// becomes this one's.
+const PUT: &str = "insert into leases4 (mac, ip, expiry, hostname) values (?1, ?2, ?3, ?4) \
+    on conflict (mac, ip) do update set expiry = excluded.expiry, hostname = excluded.hostname \
+    on conflict (ip) do update set mac = excluded.mac, expiry = excluded.expiry, hostname = excluded.hostname";
 const REMOVE: &str = "delete from leases4 where ip = ?1";
 
 /// An open file of leases, ours alone.
@@ -79,7 +83,6 @@ impl Sqlite {
         let (mut mac, mut ip) = (Text::default(), Text::default());
         for change in changes {
             match change {
-                // The address is unique: a row of another MAC is replaced as well.
                 Change::Put(Row { mac: holder, address, expiry, hostname }) => {
                     put.execute(params![mac.of(holder), ip.of(address), expiry, Hostname(hostname)])?
                 }
