@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::leases::store::testing::{another_process, fill, on_a_small_disk, other_process};
-use nix::unistd::{Uid, setfsuid};
+use nix::{
+    mount::{MsFlags, mount},
+    unistd::{Uid, setfsuid},
+};
 use std::{
     io::{BufRead, BufReader, Write},
     thread,
@@ -209,6 +212,22 @@ fn a_full_disk_without_a_file_is_named() {
         refused(&folder.join("leases.db"), &["full"]);
         fs::remove_file(folder.join("filler")).unwrap();
         refused(&folder.join("leases.db"), &["full"]);
+    });
+}
+
+#[test]
+fn a_disk_that_is_mounted_read_only_is_named() {
+    on_a_small_disk(512, |folder| {
+        let path = folder.join("leases.db");
+        drop(Sqlite::open(&path).unwrap());
+        let mode = |flags| {
+            mount(None::<&str>, folder, None::<&str>, MsFlags::MS_REMOUNT | flags, None::<&str>).unwrap()
+        };
+        mode(MsFlags::MS_RDONLY);
+        refused(&path, &["cannot be written", "read-only"]);
+        refused(&folder.join("other.db"), &["cannot be written", "read-only"]);
+        mode(MsFlags::empty());
+        drop(Sqlite::open(&path).unwrap());
     });
 }
 
