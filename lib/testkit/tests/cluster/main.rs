@@ -16,6 +16,7 @@ mod grpc;
 mod guard;
 mod harness;
 mod killing;
+mod leases;
 mod outage;
 mod prober;
 mod remembering;
