@@ -61,8 +61,10 @@ fn a_second_one_is_told_who_is_in_the_way_until_the_first_has_ended() {
 fn no_other_process_can_use_the_file_nor_we_one_that_it_uses() {
     if let Some(path) = other_process() {
         // As sqlite3 does; then as dhcpd, until the first one says so.
-        let select =
-            |connection: Connection| connection.query_row("select count(*) from leases4", [], |_| Ok(()));
+        let select = |connection: Connection| {
+            connection.busy_timeout(Duration::ZERO)?;
+            connection.query_row("select count(*) from leases4", [], |_| Ok(()))
+        };
         println!("\nfound {}", Connection::open(&path).and_then(select).unwrap_err());
         println!("found {}", Sqlite::open(&path).unwrap_err());
         std::io::stdin().read_line(&mut String::new()).unwrap();
