@@ -8,7 +8,7 @@
 //!                                        └────────── Committed(tickets) ◀─┘
 //! ```
 //! What waits while one group is on its way to the disk is the next group, so the disk's time is shared by all, and a group
-//! is one wake-up of whoever waits for it.
+//! is one wake-up of whoever waits for it. Where the disk is fast, commits keep a distance of 5 ms, so that groups form.
 
 #[cfg(test)]
 mod tests;

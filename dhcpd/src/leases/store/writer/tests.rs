@@ -157,6 +157,30 @@ async fn what_queues_up_meanwhile_is_one_commit_and_one_event() {
     assert_eq!(fake.disk().commits, [1, 1000]);
 }
 
+/// On a disk that takes no time at all.
+#[tokio::test]
+async fn a_stream_of_single_changes_is_a_few_hundred_commits_a_second_at_most() {
+    let fake = Fake::default();
+    let (writer, mut events, _health) = fake.start();
+    assert_eq!(next(&mut events).await, Event::Opened(vec![]));
+    let (began, mut committed) = (std::time::Instant::now(), 0);
+    for number in 0..200 {
+        writer.submit(vec![put(number, number, 100)], number).unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        while let Ok(event) = events.try_recv() {
+            let Event::Committed(group) = event else { panic!("{event:?}") };
+            committed += group.len();
+        }
+    }
+    while committed < 200 {
+        let Event::Committed(group) = next(&mut events).await else { panic!("it cannot fail") };
+        committed += group.len();
+    }
+    let (commits, most) =
+        (fake.disk().commits.len(), began.elapsed().as_millis() / worker::PACE.as_millis() + 1);
+    assert!(commits as u128 <= most, "{commits} commits in {:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn queue_and_group_are_bounded_and_who_finds_it_full_is_told_at_once() {
     let fake = Fake::default();
