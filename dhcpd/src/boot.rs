@@ -5,7 +5,7 @@
 //! name none (switches, boards with U-Boot) get a file where one is set for them or for everyone and they ask for it.
 
 use crate::{
-    config::Boot,
+    config::{Boot, Unknown},
     wire::{Message, OptionCode, Options},
 };
 use inventory::{Address, Interface};
@@ -65,6 +65,22 @@ impl BootFile {
         }?;
         // A rule's server counts more than that of a file for everyone.
         Some(if policy.next_server.is_some() { file.without_server() } else { file })
+    }
+
+    /// For a machine that SMD does not know yet: the loader, and once that runs the script that asks again after a while.
+    pub fn of_guest(
+        boot: &Boot,
+        unknown: &Unknown,
+        message: &Message,
+        machine: &Machine<'_>,
+    ) -> Option<BootFile> {
+        if unknown.boot_nbp {
+            return BootFile::nbp(boot, message, machine);
+        }
+        match is_ipxe(message) {
+            true => Some(BootFile::Script(fill(&unknown.script, message, machine))),
+            false => BootFile::loader(boot, message, machine),
+        }
     }
 
     /// What iPXE loads.

@@ -17,6 +17,25 @@ pub struct Config {
     pub networks: Vec<Ipv4Net>,
     /// Boot files.
     pub boot: Boot,
+    /// Machines SMD does not know; `None`: they are not served.
+    pub unknown: Option<Unknown>,
+    /// Refuse every address there is no record of (RFC 2131 §4.3.2).
+    pub authoritative: bool,
+    /// Addresses of servers and routers, which no pool may give away.
+    pub reserved: Vec<Ipv4Addr>,
+}
+
+/// What machines get that SMD does not know yet. Their pools are in [`crate::leases::Leases`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// Option 51, in seconds.
+    pub lease_time: u32,
+    /// Boot file of iPXE, with placeholders.
+    pub script: String,
+    /// `boot.nbp` for everyone, and no loop.
+    pub boot_nbp: bool,
+    /// Refuse every renewal, as CoreSMD does.
+    pub refuse_renewals: bool,
 }
 
 /// Values of options.
@@ -76,8 +95,16 @@ impl Config {
         Some(Config {
             server_id: v4.server_id,
             networks: networks(&subnets, &file.rules),
+            reserved: reserved(file, v4),
             subnets,
             values,
+            unknown: v4.unknown.as_ref().map(|unknown| Unknown {
+                lease_time: seconds(unknown.lease_time),
+                script: unknown.script.clone(),
+                boot_nbp: unknown.boot_nbp,
+                refuse_renewals: unknown.renew_nak,
+            }),
+            authoritative: v4.authoritative,
             boot: Boot {
                 tftp_server: file.boot.tftp_server,
                 script_url: file.boot.script_url.clone(),
@@ -133,6 +160,13 @@ fn networks(subnets: &[Subnet], rules: &[config::Rule]) -> Vec<Ipv4Net> {
     networks.sort_by_key(|net| (std::cmp::Reverse(net.prefix_len()), net.network()));
     networks.dedup();
     networks
+}
+
+fn reserved(file: &config::Config, v4: &config::DhcpV4) -> Vec<Ipv4Addr> {
+    let of_subnets = v4.subnets.iter().flat_map(|subnet| subnet.router.iter().chain(&subnet.dns).flatten());
+    let of_rules = file.rules.iter().flat_map(|rule| rule.routers.iter().chain(&rule.next_server));
+    let servers = v4.server_id.iter().chain(&file.boot.tftp_server).chain(&v4.router).chain(&v4.dns);
+    servers.chain(of_subnets).chain(of_rules).copied().collect()
 }
 
 fn seconds(time: Duration) -> u32 {

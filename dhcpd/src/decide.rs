@@ -5,6 +5,7 @@ mod answer;
 mod destination;
 mod listed;
 mod place;
+mod pool;
 mod reason;
 #[cfg(test)]
 mod tests;
@@ -15,12 +16,14 @@ pub use reason::{Note, Silent};
 use crate::{
     config::Config,
     hosts::Hosts,
+    leases::{Hold, Leases, Pool, Update},
     wire::{LONGEST_RELAY_AGENT, Message, MessageType, OptionCode, Packet},
 };
 use answer::Answer;
 use inventory::{Address, Interface, Lookup};
 use ipnet::Ipv4Net;
 use place::Place;
+use pool::Pools;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use values::Mac;
 
@@ -48,7 +51,7 @@ pub struct OwnAddress {
     pub prefix_length: u8,
 }
 
-/// What had to be asked before deciding. Leases and the time follow when there are pools.
+/// What had to be asked before deciding.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// What the inventory says about the MAC of [`key`].
@@ -57,6 +60,8 @@ pub struct Facts<'a> {
     pub ours: &'a [OwnAddress],
     /// Machines that stand in a file beside the inventory.
     pub hosts: &'a Hosts,
+    /// What machines were lent that the inventory does not know; what had run out is ended. `None`: there are no pools.
+    pub leases: Option<&'a Leases>,
 }
 
 /// What to do.
@@ -66,6 +71,8 @@ pub struct Decision {
     pub outcome: Outcome,
     /// What an operator should hear of.
     pub notes: Vec<Note>,
+    /// What it does to the leases. A reply that comes with [`Update::Grant`] waits until that is on disk.
+    pub updates: Vec<Update>,
 }
 
 /// Answer or not.
@@ -167,17 +174,19 @@ fn is_us(named: Ipv4Addr, config: &Config, message: &Message, ours: &[OwnAddress
 /// |---|---|---|---|---|---|
 /// | known | OFFER | ACK | NAK | ACK | silent, noted |
 /// | known, policy ignore | silent | silent | silent | silent | silent |
-/// | unknown | silent | silent | silent; NAK where the address is not of the link | silent | silent |
-/// | cannot tell | silent | silent | silent | silent | silent |
+/// | unknown, a pool there | OFFER | ACK | NAK | ACK | freed, set aside |
+/// | unknown, no pool | silent | silent | silent; NAK where the address is not of the link | silent | silent |
+/// | cannot tell | silent | silent; a lease of ours that runs is renewed | silent | silent | freed, set aside |
 ///
 /// A machine of the hosts file is a known one where the inventory has no usable record of it, or cannot tell.
 pub fn decide(config: &Config, message: &Message, arrival: &Arrival, facts: &Facts<'_>) -> Decision {
     let mac = match key(config, message, arrival, facts.ours) {
         Ok(mac) => mac,
-        Err(silent) => return Decision::silent(silent),
+        Err(silent) => return unasked(message, silent),
     };
     let kind = message.message_type().unwrap_or(MessageType::Unknown(0)); // `key` has seen it
-    let question = Question { config, message, arrival, ours: facts.ours, kind };
+    let pools = config.unknown.as_ref().zip(facts.leases).map(|(unknown, leases)| Pools { unknown, leases });
+    let question = Question { config, message, arrival, ours: facts.ours, kind, pools };
     if let Some(host) = facts.host(&mac) {
         return question.known(host);
     }
@@ -185,8 +194,17 @@ pub fn decide(config: &Config, message: &Message, arrival: &Arrival, facts: &Fac
         Lookup::Found(interface, _) if interface.policy.ignore => Decision::silent(Silent::Ignored),
         Lookup::Found(interface, _) if is_usable(interface) => question.known(interface),
         Lookup::Found(..) | Lookup::Unknown => question.unknown(mac),
-        Lookup::Unavailable => Decision::silent(question.unanswered().unwrap_or(Silent::Unavailable)),
+        Lookup::Unavailable => {
+            let promised = pools.and_then(|pools| question.cannot_tell(pools, mac));
+            promised.unwrap_or_else(|| Decision::silent(question.unanswered().unwrap_or(Silent::Unavailable)))
+        }
     }
+}
+
+/// What follows where [`key`] has none: a client that chose another server has no use for our offer.
+pub fn unasked(message: &Message, silent: Silent) -> Decision {
+    let withdrawn = message.mac().filter(|_| silent == Silent::OtherServer).map(Update::Withdraw);
+    Decision::silent(silent).and(withdrawn)
 }
 
 impl<'a> Facts<'a> {
@@ -228,6 +246,7 @@ struct Question<'a> {
     arrival: &'a Arrival,
     ours: &'a [OwnAddress],
     kind: MessageType,
+    pools: Option<Pools<'a>>,
 }
 
 impl<'a> Question<'a> {
@@ -259,17 +278,30 @@ impl<'a> Question<'a> {
         match (chosen, self.kind) {
             (Some((address, entry)), _) => {
                 let warning = place.warning(address);
-                let answer = Answer { question: self, interface, given: Some((address, entry)) };
-                answer.grant(outcome).with(warning)
+                let answer =
+                    Answer { question: self, interface, given: Some((address, entry)), unknown: None };
+                self.beside(interface.mac, Some(address), answer.grant(outcome).with(warning))
             }
-            (None, MessageType::Inform) => Answer { question: self, interface, given: None }.grant(outcome),
-            (None, MessageType::Request) => answer::refuse(self),
+            (None, MessageType::Inform) => {
+                Answer { question: self, interface, given: None, unknown: None }.grant(outcome)
+            }
+            (None, MessageType::Request) => self.beside(interface.mac, None, answer::refuse(self)),
             (None, _) => Decision::silent(Silent::NoAddress).with(place.nothing_there()),
+        }
+    }
+
+    fn beside(&self, mac: Mac, given: Option<Ipv4Addr>, decision: Decision) -> Decision {
+        match self.pools {
+            Some(pools) => self.beside_pools(pools.leases, mac, given, decision),
+            None => decision,
         }
     }
 
     /// RELEASE and DECLINE count only when they name us, from the machine that holds the address.
     fn noted(&self, interface: &Interface) -> Decision {
+        if let Some(pools) = self.pools.filter(|pools| pools.leases.holds(interface.mac).next().is_some()) {
+            return self.given_back(pools.leases, interface.mac); // of before it was known
+        }
         let holds = |address: &Ipv4Addr| addresses(interface).any(|(held, _)| held == *address);
         let note = match self.kind {
             _ if server(self.message).is_none() => None,
@@ -281,17 +313,26 @@ impl<'a> Question<'a> {
         Decision::silent(self.unanswered().unwrap_or(Silent::Release)).with(note)
     }
 
-    /// Silence, but an address that cannot be right where the client is gets a NAK, so that it starts anew.
+    /// A pool's guest; else silence, but an address that cannot be right where the client is gets a NAK, so that it
+    /// starts anew.
     fn unknown(&self, mac: Mac) -> Decision {
-        let is_wrong = self.kind == MessageType::Request
-            && self.wanted().is_some_and(|wanted| Place::of_stranger(self).excludes(self, wanted));
-        let decision = match is_wrong {
-            true => answer::refuse(self),
-            false => self
+        let guest = self.pools.and_then(|pools| self.guest(pools, mac));
+        let decision = guest.unwrap_or_else(|| match self.kind {
+            MessageType::Request if self.wanted().is_some_and(|wanted| self.is_wrong(wanted)) => {
+                answer::refuse(self)
+            }
+            _ => self
                 .without_address()
                 .unwrap_or_else(|| Decision::silent(self.unanswered().unwrap_or(Silent::Unknown))),
-        };
+        });
         decision.with(Some(Note::UnknownMac(mac)))
+    }
+
+    /// Whether an unknown client must not have what it wants: it is of another link; or, where we are the only server,
+    /// we have no record of it.
+    fn is_wrong(&self, wanted: Ipv4Addr) -> bool {
+        let place = Place::of_stranger(self);
+        place.excludes(self, wanted) || (self.config.authoritative && place.is_ours())
     }
 
     /// What a machine is told that gets no address, asks whether it may give itself one (RFC 2563), and may not.
@@ -348,11 +389,16 @@ impl OwnAddress {
 
 impl Decision {
     fn silent(reason: Silent) -> Decision {
-        Decision { outcome: Outcome::Silent(reason), notes: Vec::new() }
+        Decision { outcome: Outcome::Silent(reason), notes: Vec::new(), updates: Vec::new() }
     }
 
     fn with(mut self, note: Option<Note>) -> Decision {
         self.notes.extend(note);
+        self
+    }
+
+    fn and(mut self, updates: impl IntoIterator<Item = Update>) -> Decision {
+        self.updates.extend(updates);
         self
     }
 }

@@ -6,6 +6,7 @@ use config::Program;
 use daemon::ask;
 use dhcpd::{
     explain::{Explained, Kind},
+    leases::page::{self, Line},
     unknown::{Row, table},
 };
 use std::{net::Ipv4Addr, path::Path, process::ExitCode};
@@ -28,6 +29,11 @@ enum Question {
         /// As JSON; each with the body of a POST to SMD's Inventory/EthernetInterfaces
         #[arg(long)]
         json: bool,
+    },
+    /// The addresses of pools: who has which for how long
+    Leases {
+        #[command(subcommand)]
+        what: Leases,
     },
     /// What the running dhcpd would answer to this MAC, and why; exit code 3: silence, 4: silence because nobody can tell
     Explain {
@@ -57,6 +63,21 @@ enum Question {
     },
 }
 
+#[derive(Subcommand)]
+enum Leases {
+    /// Every address that is offered, leased, set aside, or was given once
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Frees what a MAC holds; to be used when the machine is gone, for nobody tells it
+    Release {
+        /// In any spelling
+        mac: Mac,
+    },
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let Some(question) = arguments.question else {
@@ -77,6 +98,8 @@ fn main() -> ExitCode {
 fn answer(file: &Path, question: Question) -> anyhow::Result<(String, u8)> {
     match question {
         Question::Unknown { json } => Ok((unknown(file, json)?, 0)),
+        Question::Leases { what: Leases::List { json } } => Ok((leases(file, json)?, 0)),
+        Question::Leases { what: Leases::Release { mac } } => release(file, mac),
         Question::Explain { mac, relay, interface, arch, user_class, message, requested, json } => {
             let given = [
                 ("relay", relay.map(|relay| relay.to_string())),
@@ -96,6 +119,23 @@ fn unknown(file: &Path, json: bool) -> anyhow::Result<String> {
     let page = ask::running(Program::Dhcpd, file, "/unknown", &[])?;
     let rows: Vec<Row> = serde_json::from_str(&page).context("what answers is no dhcpd")?;
     Ok(if json { format!("{}\n", serde_json::to_string_pretty(&rows)?) } else { table(&rows) })
+}
+
+fn leases(file: &Path, json: bool) -> anyhow::Result<String> {
+    let page = ask::running(Program::Dhcpd, file, "/leases", &[])?;
+    let lines: Vec<Line> = serde_json::from_str(&page).context("what answers is no dhcpd of this release")?;
+    Ok(if json { format!("{}\n", serde_json::to_string_pretty(&lines)?) } else { page::table(&lines) })
+}
+
+/// Exit code 3: it holds nothing.
+fn release(file: &Path, mac: Mac) -> anyhow::Result<(String, u8)> {
+    let page = ask::tell(Program::Dhcpd, file, "/leases/release", &[("mac", mac.to_string())])?;
+    let freed: Vec<Ipv4Addr> =
+        serde_json::from_str(&page).context("what answers is no dhcpd of this release")?;
+    Ok(match freed.is_empty() {
+        true => (format!("{mac} holds no address of a pool\n"), 3),
+        false => (freed.iter().map(|address| format!("{address} is free\n")).collect(), 0),
+    })
 }
 
 fn explain(file: &Path, query: &[(&str, String)], json: bool) -> anyhow::Result<(String, u8)> {

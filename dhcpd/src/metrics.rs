@@ -2,6 +2,7 @@
 
 use crate::{
     decide::{Note, Silent},
+    leases::{Count, store::Health},
     wire::{MessageType, Refused},
 };
 use prometheus_client::{
@@ -28,6 +29,9 @@ pub struct Metrics {
     pub unknown_macs: Gauge,
     /// Sockets that are open.
     pub sockets: Gauge,
+    /// The file of leases.
+    pub lease_store: Health,
+    pool_addresses: Family<InPool, Gauge>,
     /// Machines of the hosts file.
     pub hosts: Gauge,
     /// Its bad lines, and one more where it cannot be read.
@@ -35,7 +39,7 @@ pub struct Metrics {
 }
 
 /// The labels of [`Note`], which has no value without its facts.
-const NOTES: [&str; 8] = [
+const NOTES: [&str; 10] = [
     "unknown_mac",
     "unconfigured_subnet",
     "off_link",
@@ -44,6 +48,8 @@ const NOTES: [&str; 8] = [
     "released",
     "no_loader",
     "left_out",
+    "pool_exhausted",
+    "leased",
 ];
 
 /// Why a request that could be read was given up.
@@ -55,6 +61,8 @@ pub enum Dropped {
     Deadline,
     /// A mistake of ours: a panic while it was worked on.
     Panic,
+    /// A lease that could not be written.
+    LeaseStore,
 }
 
 /// How a reply was sent.
@@ -81,6 +89,13 @@ impl EncodeLabelValue for Label {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
     kind: Label,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InPool {
+    /// From the configuration, so there are few.
+    subnet: String,
+    state: Label,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -117,6 +132,9 @@ impl Metrics {
         registry.register("in_flight", "Requests that wait", metrics.in_flight.clone());
         registry.register("unknown_macs", "Unknown MACs remembered", metrics.unknown_macs.clone());
         registry.register("sockets", "Sockets open", metrics.sockets.clone());
+        let addresses = metrics.pool_addresses.clone();
+        registry.register("pool_addresses", "Addresses of pools, by subnet and state", addresses);
+        metrics.lease_store.register(registry);
         registry.register("hosts", "Machines of the hosts file", metrics.hosts.clone());
         registry.register(
             "hosts_problems",
@@ -143,11 +161,30 @@ impl Metrics {
         for note in NOTES {
             drop(self.notes.get_or_create(&Kind { kind: Label(note) }));
         }
-        for dropped in [Dropped::Overload, Dropped::Deadline, Dropped::Panic] {
+        for dropped in [Dropped::Overload, Dropped::Deadline, Dropped::Panic, Dropped::LeaseStore] {
             drop(self.dropped.get_or_create(&Reason { reason: dropped.label() }));
         }
         for sent in [Sent::Unicast, Sent::Broadcast, Sent::Link] {
             drop(self.send_errors.get_or_create(&Way { way: sent.label() }));
+        }
+    }
+
+    /// How full the pools are.
+    pub fn pools(&self, counts: &[Count]) {
+        self.pool_addresses.clear();
+        for count in counts {
+            let used = count.offered + count.leased + count.set_aside + count.taken;
+            let states = [
+                ("offered", count.offered),
+                ("leased", count.leased),
+                ("set_aside", count.set_aside),
+                ("taken", count.taken),
+                ("free", count.size.saturating_sub(used)),
+            ];
+            for (state, addresses) in states {
+                let labels = InPool { subnet: count.subnet.to_string(), state: Label(state) };
+                self.pool_addresses.get_or_create(&labels).set(addresses as i64);
+            }
         }
     }
 
@@ -198,6 +235,7 @@ impl Dropped {
             Dropped::Overload => "overload",
             Dropped::Deadline => "deadline",
             Dropped::Panic => "panic",
+            Dropped::LeaseStore => "lease_store",
         })
     }
 }
@@ -233,7 +271,9 @@ mod tests {
     #[test]
     fn the_readme_lists_every_metric_and_no_other() {
         let mut registry = Registry::default();
-        let _metrics = Metrics::register(&mut registry);
+        let metrics = Metrics::register(&mut registry);
+        let subnet = "172.16.0.0/24".parse().unwrap();
+        metrics.pools(&[Count { subnet, size: 9, offered: 1, leased: 1, set_aside: 1, taken: 1 }]);
         let listed = daemon::manual::listed(include_str!("../README.md"), "dhcpd_");
         assert_eq!(listed, daemon::manual::registered(&registry));
     }

@@ -4,12 +4,13 @@ mod explain;
 mod frame;
 mod hosts;
 mod interfaces;
+mod lending;
 mod link;
 mod quiet;
 mod shell;
 mod sockets;
 
-use crate::{config::Config, metrics::Metrics, unknown};
+use crate::{config::Config, leases::store::Event, metrics::Metrics, unknown};
 use anyhow::{Context, bail};
 use axum::{Json, Router, routing::get};
 use config::Listen;
@@ -17,6 +18,7 @@ use daemon::{Running, State};
 use hosts::Keeper;
 use interfaces::Wanted;
 use inventory::{Health, Inventory, Who};
+use lending::{Events, Lending, Ticket};
 use shell::{Network, PACKET_DEADLINE, Shell};
 use sockets::{Listener, Place, Reconciled, is_passing};
 use std::{
@@ -64,6 +66,9 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     running.readiness.add("inventory", move || inventory_state(&asked.health(), replica));
     running.readiness.add("sockets", server.readiness());
     running.readiness.add("hosts_file", server.hosts.readiness());
+    if let Some(lending) = server.shell.lending.clone() {
+        running.readiness.add("leases", move || lending.standing());
+    }
     running.admin(admin, server.pages()).await?;
     let ended = server.run(running).await;
     inventory.stopped().await;
@@ -77,6 +82,8 @@ pub struct Server {
     loops: JoinSet<(Arc<Listener>, io::Result<()>)>,
     standing: Arc<Mutex<Standing>>,
     hosts: Keeper,
+    /// From the thread that writes leases; `None`: there are no pools.
+    written: Option<Events>,
 }
 
 /// How well the sockets are, for `/ready`.
@@ -95,7 +102,11 @@ impl Server {
         let (Some(v4), Some(config)) = (v4, Config::new(file)) else {
             bail!("there is nothing to serve: the configuration has no `dhcpd.v4`");
         };
-        let shell = Arc::new(Shell::new(config, inventory.clone(), metrics.clone()));
+        let lending = v4.unknown.as_ref().map(|unknown| Lending::start(unknown, metrics.lease_store.clone()));
+        let (lending, written) =
+            lending.transpose().context("no thread can be started for the leases")?.unzip();
+        let shell = Shell::new(config, inventory.clone(), metrics.clone(), lending.map(Arc::new));
+        let shell = Arc::new(shell);
         let mut hosts = Keeper::new(v4.hosts_file.clone(), shell.hosts.clone(), inventory, metrics);
         hosts.read();
         Ok(Server {
@@ -104,6 +115,7 @@ impl Server {
             loops: JoinSet::new(),
             standing: Arc::default(),
             hosts,
+            written,
         })
     }
 
@@ -139,7 +151,11 @@ impl Server {
     pub fn pages(&self) -> Router {
         let unknown: unknown::Unknown = self.shell.unknown.clone();
         let pages = Router::new().route("/unknown", get(async move || Json(unknown.rows())));
-        pages.merge(explain::page(self.shell.clone()))
+        let pages = pages.merge(explain::page(self.shell.clone()));
+        match &self.shell.lending {
+            Some(lending) => pages.merge(lending::pages(lending.clone())),
+            None => pages,
+        }
     }
 
     /// Where the sockets are bound.
@@ -152,6 +168,7 @@ impl Server {
         let pulse = running.pulse("sockets");
         let mut generations = self.shell.inventory.changes();
         let (mut rescan, mut beat) = (interval_at(Instant::now() + RESCAN, RESCAN), interval(BEAT));
+        self.take();
         rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -161,8 +178,14 @@ impl Server {
                 _ = rescan.tick() => {
                     self.rescan();
                     self.hosts.look();
+                    self.take();
+                    self.count();
                 }
-                Ok(()) = generations.changed() => self.hosts.look(),
+                Ok(()) = generations.changed() => {
+                    self.hosts.look();
+                    self.take();
+                }
+                event = next(&mut self.written) => self.written(event)?,
                 Some(seen) = self.hosts.seen() => self.hosts.take(seen.context("reading the hosts file panicked")?),
                 file = changed(&mut running.reload) => self.reload(&file),
                 Some(ended) = self.loops.join_next() => ended_well(ended)?,
@@ -181,6 +204,49 @@ impl Server {
         if timeout(PACKET_DEADLINE * 2, self.shell.waiting.wait()).await.is_err() {
             tracing::warn!(left = self.shell.waiting.len(), "requests that still wait are given up");
         }
+        if let (Some(lending), Some(written)) = (&self.shell.lending, &mut self.written) {
+            lending.end(&self.shell, written).await;
+        }
+    }
+
+    fn written(&self, event: Option<Event<Ticket>>) -> anyhow::Result<()> {
+        let event = event.context("the thread that writes leases ended")?;
+        if let Some(lending) = &self.shell.lending {
+            self.shell.written(lending, event);
+        }
+        Ok(())
+    }
+
+    /// Tells the pools which addresses belong to somebody.
+    fn take(&self) {
+        let Some(lending) = &self.shell.lending else { return };
+        let inventory = &self.shell.inventory;
+        let (hosts, network, config) =
+            (self.shell.hosts.load(), self.shell.network.load(), self.shell.config.load());
+        lending.take(&inventory.snapshot(), !inventory.is_expired(), &hosts, &network.ours, &config);
+    }
+
+    fn count(&self) {
+        if let Some(lending) = &self.shell.lending {
+            self.shell.metrics.pools(&lending.counts());
+        }
+    }
+
+    /// Other pools are in force at once; whether there are any, and where their leases are written, is settled at start.
+    fn change_pools(&self, unknown: Option<&config::Unknown>) {
+        match (&self.shell.lending, unknown) {
+            (Some(lending), Some(unknown)) if lending.is_stored_in(unknown) => lending.set_pools(unknown),
+            (Some(lending), Some(unknown)) => {
+                tracing::warn!(lease_store = unknown.lease_store, "another lease store takes a restart");
+                lending.set_pools(unknown);
+            }
+            (None, Some(_)) => {
+                tracing::warn!("serving unknown machines (`dhcpd.v4.unknown`) takes a restart")
+            }
+            (Some(_) | None, None) => {}
+        }
+        self.take();
+        self.count();
     }
 
     fn reload(&mut self, file: &config::Config) {
@@ -191,6 +257,7 @@ impl Server {
         self.listen.clone_from(&v4.listen);
         self.hosts.change(v4.hosts_file.clone());
         self.rescan();
+        self.change_pools(v4.unknown.as_ref());
     }
 
     fn rescan(&mut self) {
@@ -272,6 +339,14 @@ fn inventory_state(health: &Health, replica: bool) -> State {
         (false, _) => State::Missing(health.reason.clone()),
         (true, false) => State::Degraded(health.reason.clone()),
         (true, true) => State::Ready,
+    }
+}
+
+/// The next event; never, where there are no pools.
+async fn next(written: &mut Option<Events>) -> Option<Event<Ticket>> {
+    match written {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -201,13 +201,7 @@ pub fn table(rows: &[Row]) -> String {
             or_dash(row.vendor_class.clone()),
         ]);
     }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 8] = std::array::from_fn(width);
-    let padded = |line: &[String; 8]| {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    lines.iter().map(padded).collect()
+    daemon::ask::columns(&lines)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     boot::{BootFile, Machine},
-    config::Values,
+    config::{Unknown, Values},
     wire::{BROADCAST_FLAG, Message, MessageType, OptionCode, Options, Packet, limit},
 };
 use inventory::{Address, Interface};
@@ -26,6 +26,8 @@ pub(super) struct Answer<'q, 'a> {
     pub(super) interface: &'a Interface,
     /// Given, or, for an INFORM, the one whose values hold.
     pub(super) given: Option<(Ipv4Addr, &'a Address)>,
+    /// It is a guest of a pool.
+    pub(super) unknown: Option<&'a Unknown>,
 }
 
 /// What an answer is from.
@@ -60,7 +62,10 @@ impl Answer<'_, '_> {
         let policy = self.given.map(|(_, entry)| &entry.policy);
         let boot_file = self.given.and_then(|(_, address)| {
             let machine = Machine { interface: self.interface, address };
-            BootFile::choose(&config.boot, message, &machine)
+            match self.unknown {
+                Some(unknown) => BootFile::of_guest(&config.boot, unknown, message, &machine),
+                None => BootFile::choose(&config.boot, message, &machine),
+            }
         });
         let next_server = boot_file
             .as_ref()
@@ -99,7 +104,10 @@ impl Answer<'_, '_> {
         let values = config.values(client);
         let policy = self.given.map(|(_, entry)| &entry.policy);
         let listed = Listed::new(policy, values);
-        let lease_time = listed.lease_time().unwrap_or(values.lease_time);
+        let lease_time = match self.unknown {
+            Some(unknown) => unknown.lease_time,
+            None => listed.lease_time().unwrap_or(values.lease_time),
+        };
         if !is_inform {
             options.number(OptionCode::AddressLeaseTime, lease_time);
         }
@@ -211,7 +219,7 @@ fn reply(
 ) -> Decision {
     let destination = destination(question, kind, given);
     let reply = Reply { message_type: kind, destination, source, packet };
-    Decision { outcome: Outcome::Reply(Box::new(reply)), notes: Vec::new() }
+    Decision { outcome: Outcome::Reply(Box::new(reply)), notes: Vec::new(), updates: Vec::new() }
 }
 
 /// Returns an option as it came.

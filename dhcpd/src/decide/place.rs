@@ -1,7 +1,7 @@
 //! Where on the network a client is, and so which of its addresses it can use there.
 
 use super::{Note, OwnAddress, Question, addresses, destination::own_address};
-use crate::wire::OptionCode;
+use crate::{leases::Pool, wire::OptionCode};
 use inventory::Interface;
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
@@ -60,6 +60,32 @@ impl<'a> Place<'a> {
             Place::Unconfigured { .. } | Place::Stray => true,
             Place::Reachable(own) => *own == address,
             Place::Here { interface, ours } => prefixes(*interface, ours).any(|net| net.contains(&address)),
+        }
+    }
+
+    /// Whether a pool's addresses can be used there.
+    pub(super) fn has_pool(&self, pool: &Pool) -> bool {
+        let subnet = pool.subnet();
+        match self {
+            Place::Subnet { network, link } => {
+                let is_inside = |address: &Ipv4Addr| network.contains(address);
+                subnet.contains(link)
+                    && pool.ranges().all(|range| is_inside(range.start()) && is_inside(range.end()))
+            }
+            Place::Here { interface, ours } => {
+                prefixes(*interface, ours).any(|own| own.contains(&subnet) || subnet.contains(&own))
+            }
+            Place::Reachable(own) => subnet.contains(own),
+            Place::Unconfigured { .. } | Place::Stray => false,
+        }
+    }
+
+    /// Whether we serve that link at all.
+    pub(super) fn is_ours(&self) -> bool {
+        match self {
+            Place::Subnet { .. } | Place::Reachable(_) => true,
+            Place::Here { interface, ours } => prefixes(*interface, ours).next().is_some(),
+            Place::Unconfigured { .. } | Place::Stray => false,
         }
     }
 

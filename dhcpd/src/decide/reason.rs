@@ -1,5 +1,6 @@
 //! The closed words of decisions: why nothing is sent, and what an operator should hear of. Both are metric labels.
 
+use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 use values::Mac;
 
@@ -32,11 +33,17 @@ pub enum Silent {
     NoServerId,
     /// An option 82 so long that no answer could return it.
     RelayAgent,
+    /// No address is free where the client is.
+    PoolExhausted,
+    /// Its address is leased to another machine until that one is refused it.
+    Leased,
+    /// Leases cannot be written, so none is promised.
+    LeaseStore,
 }
 
 impl Silent {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Silent; 13] = [
+    pub const ALL: [Silent; 16] = [
         Silent::NotForUs,
         Silent::Bootp,
         Silent::MessageType,
@@ -50,6 +57,9 @@ impl Silent {
         Silent::Decline,
         Silent::NoServerId,
         Silent::RelayAgent,
+        Silent::PoolExhausted,
+        Silent::Leased,
+        Silent::LeaseStore,
     ];
 
     /// The metric label.
@@ -68,6 +78,9 @@ impl Silent {
             Silent::Decline => "decline",
             Silent::NoServerId => "no_server_id",
             Silent::RelayAgent => "relay_agent",
+            Silent::PoolExhausted => "pool_exhausted",
+            Silent::Leased => "leased",
+            Silent::LeaseStore => "lease_store",
         }
     }
 }
@@ -112,6 +125,18 @@ pub enum Note {
         /// Their codes.
         codes: Vec<u8>,
     },
+    /// No address is free in the pool.
+    PoolExhausted {
+        /// Of this subnet.
+        subnet: Ipv4Net,
+    },
+    /// An address of the inventory is leased to a machine that is not its owner.
+    Leased {
+        /// Which.
+        address: Ipv4Addr,
+        /// To whom.
+        holder: Mac,
+    },
 }
 
 impl Note {
@@ -126,6 +151,8 @@ impl Note {
             Note::Released { .. } => "released",
             Note::NoLoader { .. } => "no_loader",
             Note::LeftOut { .. } => "left_out",
+            Note::PoolExhausted { .. } => "pool_exhausted",
+            Note::Leased { .. } => "leased",
         }
     }
 }

@@ -122,7 +122,7 @@ impl With for Request {
 fn ask(file: &str, request: &Request, arrival: &Arrival, lookup: &Lookup<Interface>) -> Decision {
     let message = wire_parse(request);
     let hosts = Hosts::default();
-    decide(&config(file), &message, arrival, &Facts { lookup, ours: &OURS, hosts: &hosts })
+    decide(&config(file), &message, arrival, &Facts { lookup, ours: &OURS, hosts: &hosts, leases: None })
 }
 
 fn wire_parse(request: &Request) -> Message {
@@ -241,8 +241,12 @@ fn what_needs_no_look_up_asks_for_none() {
         let message = wire_parse(&request);
         assert_eq!(key(&config, &message, &arrival, &OURS), expected, "{message}");
         if let Err(reason) = expected {
-            let facts =
-                Facts { lookup: &found(node(&["172.16.0.11"])), ours: &OURS, hosts: &Hosts::default() };
+            let facts = Facts {
+                lookup: &found(node(&["172.16.0.11"])),
+                ours: &OURS,
+                hosts: &Hosts::default(),
+                leases: None,
+            };
             assert_eq!(decide(&config, &message, &arrival, &facts).outcome, Outcome::Silent(reason));
         }
     }
@@ -383,7 +387,7 @@ proptest! {
         let message = crate::wire::parse(&bytes).unwrap();
         let arrival = if broadcast_it { broadcast() } else { unicast("10.40.1.1:9067") };
         let lookup = if known { found(node(&["172.16.0.11", "10.40.1.13"])) } else { Lookup::Unknown };
-        let decision = decide(&config(FILE), &message, &arrival, &Facts { lookup: &lookup, ours: &OURS, hosts: &Hosts::default() });
+        let decision = decide(&config(FILE), &message, &arrival, &Facts { lookup: &lookup, ours: &OURS, hosts: &Hosts::default(), leases: None });
         let _ = (decision.to_string(), message.to_string());
         if let Outcome::Reply(reply) = &decision.outcome {
             let bytes = reply.encode();

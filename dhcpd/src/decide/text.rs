@@ -45,6 +45,8 @@ impl fmt::Display for Note {
             Note::Released { address } => write!(f, "{address} released"),
             Note::NoLoader { architecture } => write!(f, "no loader for architecture {architecture}"),
             Note::LeftOut { codes } => write!(f, "no room for options {codes:?}"),
+            Note::PoolExhausted { subnet } => write!(f, "the pool of {subnet} is exhausted"),
+            Note::Leased { address, holder } => write!(f, "{address} is leased to {holder}"),
         }
     }
 }

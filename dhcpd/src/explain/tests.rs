@@ -154,7 +154,7 @@ fn with_hosts(
     explanation: Option<Explanation>,
 ) -> Explained {
     let (hosts, _) = Hosts::parse(hosts);
-    let facts = Facts { lookup, ours: &OURS, hosts: &hosts };
+    let facts = Facts { lookup, ours: &OURS, hosts: &hosts, leases: None };
     let host = facts.host(&MAC);
     let config = Config::new(&::config::parse(FILE).unwrap()).unwrap();
     let places = [interface("eth0", 1), interface("eth1", 2), Place::Relays(Ipv4Addr::UNSPECIFIED)];

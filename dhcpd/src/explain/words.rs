@@ -162,6 +162,9 @@ fn why_silent(reason: Silent, known: &Known<'_>) -> String {
             "the interface has no address that could be our identifier; set `dhcpd.v4.server_id`".into()
         }
         Silent::RelayAgent => "its option 82 is too long to be returned".into(),
+        Silent::PoolExhausted => "no address is free in the pool of its subnet".into(),
+        Silent::Leased => "another machine has its address from a pool".into(),
+        Silent::LeaseStore => "leases cannot be written, so none is promised (see `/ready`)".into(),
     }
 }
 
@@ -201,6 +204,12 @@ fn remark(note: &Note) -> Option<String> {
         Note::NoLoader { architecture } => {
             format!("There is no boot loader for architecture {architecture}; see `boot.loaders`.")
         }
+        Note::PoolExhausted { subnet } => {
+            format!("The pool of {subnet} is exhausted; `dhcpd leases list` says by whom.")
+        }
+        Note::Leased { address, holder } => format!(
+            "{holder} has {address} from a pool until it asks again, and is refused it then; `dhcpd leases release {holder}` frees it now."
+        ),
         Note::LeftOut { codes } => format!("There is no room in the answer for the options {codes:?}."),
         Note::Conflict { .. } | Note::Released { .. } => note.to_string(),
     })

@@ -26,7 +26,13 @@ impl Pool {
             match pools.iter_mut().find(|pool| pool.subnet == subnet) {
                 Some(pool) => pool.ranges.push(range),
                 None => {
-                    pools.push(Pool { subnet, ranges: vec![range], free: BTreeSet::new(), aside: BTreeSet::new(), next: None });
+                    pools.push(Pool {
+                        subnet,
+                        ranges: vec![range],
+                        free: BTreeSet::new(),
+                        aside: BTreeSet::new(),
+                        next: None,
+                    });
                 }
             }
         }
@@ -50,7 +56,9 @@ impl Pool {
 
     /// Its ranges.
     pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<Ipv4Addr>> {
-        self.ranges.iter().map(|range| Ipv4Addr::from_bits(*range.start())..=Ipv4Addr::from_bits(*range.end()))
+        self.ranges
+            .iter()
+            .map(|range| Ipv4Addr::from_bits(*range.start())..=Ipv4Addr::from_bits(*range.end()))
     }
 
     /// Whether an address is in one of its ranges.

@@ -55,11 +55,15 @@ impl Shell {
         let places: Vec<explain::Place> =
             self.sockets.open().iter().map(|listener| place(listener)).collect();
         let hosts = self.hosts.load_full();
-        let facts = Facts { lookup: &lookup, ours: &network.ours, hosts: &hosts };
+        let facts = Facts { lookup: &lookup, ours: &network.ours, hosts: &hosts, leases: None };
         let host = facts.host(&mac);
         let machine = host.or_else(|| explain::record(&lookup));
         let heard = explain::arrival(asked, &places, &network.ours, machine).map_err(bad)?;
-        let decision = decide(&self.config.load(), &message, &heard.arrival, &facts);
+        let decision = {
+            let book = self.lending.as_ref().map(|lending| lending.book());
+            let facts = Facts { leases: book.as_ref().map(|book| &book.leases), ..facts };
+            decide(&self.config.load(), &message, &heard.arrival, &facts)
+        };
         let explanation = self.inventory.explain(&mac).await;
         let (heard, lookup, decision) = (&heard, &lookup, &decision);
         Ok(explain::explain(Known { mac, asked, heard, lookup, host, decision, explanation }))

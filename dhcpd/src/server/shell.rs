@@ -5,12 +5,15 @@
 
 use super::{
     interfaces::Interface,
+    lending::{Book, Lending},
     quiet::Quiet,
     sockets::{Listener, Sockets},
 };
 use crate::{
     config::Config,
-    decide::{Arrival, Decision, Destination, Facts, Note, Outcome, OwnAddress, Reply, Silent, decide, key},
+    decide::{
+        Arrival, Decision, Destination, Facts, Note, Outcome, OwnAddress, Reply, Silent, decide, key, unasked,
+    },
     hosts::Hosts,
     metrics::{Dropped, Metrics, Sent},
     unknown::{Sighting, Unknown},
@@ -23,7 +26,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, MutexGuard},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -61,6 +64,8 @@ pub struct Shell {
     pub waiting: TaskTracker,
     /// Whom to ask.
     pub inventory: Inventory,
+    /// What machines are lent that SMD does not know; `None`: they are not served.
+    pub lending: Option<Arc<Lending>>,
     permits: Arc<Semaphore>,
 }
 
@@ -74,7 +79,7 @@ pub struct Network {
 }
 
 /// A message and where it came from.
-struct Request {
+pub struct Request {
     message: Message,
     arrival: Arrival,
     listener: Arc<Listener>,
@@ -94,7 +99,12 @@ impl Drop for Waiting {
 
 impl Shell {
     /// Without sockets yet.
-    pub fn new(config: Config, inventory: Inventory, metrics: Metrics) -> Shell {
+    pub fn new(
+        config: Config,
+        inventory: Inventory,
+        metrics: Metrics,
+        lending: Option<Arc<Lending>>,
+    ) -> Shell {
         Shell {
             config: ArcSwap::from_pointee(config),
             hosts: Arc::default(),
@@ -105,14 +115,18 @@ impl Shell {
             quiet: Quiet::default(),
             waiting: TaskTracker::new(),
             inventory,
+            lending,
             permits: Arc::new(Semaphore::new(IN_FLIGHT)),
         }
     }
 
     /// One datagram. Never waits, and never panics: a mistake of ours costs the packet that found it.
     pub fn packet(self: &Arc<Self>, listener: &Arc<Listener>, bytes: &[u8], datagram: &udp::Datagram) {
-        let worked = catch_unwind(AssertUnwindSafe(|| self.receive(listener, bytes, datagram)));
-        if worked.is_err() {
+        self.guarded(|| self.receive(listener, bytes, datagram));
+    }
+
+    pub(super) fn guarded(&self, work: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
             self.panicked();
         }
     }
@@ -134,9 +148,12 @@ impl Shell {
         self.metrics.request(message.message_type());
         let request = Request { message, arrival, listener: listener.clone() };
         match key {
-            Err(silent) => self.stay_silent(&request, silent),
+            Err(silent) => {
+                let decision = unasked(&request.message, silent);
+                self.settle(request, decision, self.lending.as_ref().map(|lending| lending.book()));
+            }
             Ok(mac) => match self.inventory.peek(&mac) {
-                Some(lookup) => self.answer(&request, &lookup),
+                Some(lookup) => self.answer(request, &lookup),
                 None => self.ask(request, mac),
             },
         }
@@ -150,7 +167,7 @@ impl Shell {
             let _waiting = waiting;
             let worked = AssertUnwindSafe(async {
                 match timeout(PACKET_DEADLINE, shell.inventory.lookup(mac)).await {
-                    Ok(lookup) => shell.answer(&request, &lookup),
+                    Ok(lookup) => shell.answer(request, &lookup),
                     Err(_) => shell.metrics.dropped(Dropped::Deadline),
                 }
             });
@@ -160,18 +177,36 @@ impl Shell {
         });
     }
 
-    fn answer(self: &Arc<Self>, request: &Request, lookup: &Lookup<inventory::Interface>) {
-        let Decision { outcome, notes } = {
+    fn answer(self: &Arc<Self>, request: Request, lookup: &Lookup<inventory::Interface>) {
+        let book = self.lending.as_ref().map(|lending| lending.book());
+        let decision = {
             let (network, hosts) = (self.network.load(), self.hosts.load());
-            let facts = Facts { lookup, ours: &network.ours, hosts: &hosts };
+            let leases = book.as_ref().map(|book| &book.leases);
+            let facts = Facts { lookup, ours: &network.ours, hosts: &hosts, leases };
             decide(&self.config.load(), &request.message, &request.arrival, &facts)
         };
+        self.settle(request, decision, book);
+    }
+
+    /// Does what was decided. What promises a lease is sent when that is on disk.
+    fn settle(self: &Arc<Self>, request: Request, decision: Decision, book: Option<MutexGuard<'_, Book>>) {
+        let Decision { outcome, notes, updates } = decision;
         for note in &notes {
-            self.note(request, note);
+            self.note(&request, note);
         }
-        match outcome {
-            Outcome::Reply(reply) => self.reply(request, &reply),
-            Outcome::Silent(silent) => self.stay_silent(request, silent),
+        let (request, reply) = match outcome {
+            Outcome::Silent(silent) => {
+                self.stay_silent(&request, silent);
+                (request, None)
+            }
+            Outcome::Reply(reply) => (request, Some(reply)),
+        };
+        let ready = match book.filter(|_| !updates.is_empty()) {
+            Some(mut book) => book.settle(self, &updates, request, reply),
+            None => reply.map(|reply| (request, reply)),
+        };
+        if let Some((request, reply)) = ready {
+            self.reply(&request, &reply);
         }
     }
 
@@ -180,7 +215,7 @@ impl Shell {
         tracing::debug!(mac = mac(&request.message), reason = silent.label(), "no answer");
     }
 
-    fn reply(self: &Arc<Self>, request: &Request, reply: &Reply) {
+    pub(super) fn reply(self: &Arc<Self>, request: &Request, reply: &Reply) {
         self.metrics.reply(reply.message_type);
         tracing::debug!(mac = mac(&request.message), kind = ?reply.message_type, to = %reply.destination, "answer");
         let bytes = reply.encode();
@@ -313,6 +348,9 @@ impl Shell {
         self.metrics.note(note);
         let worth_telling = match note {
             Note::UnknownMac(mac) => self.remember(request, *mac),
+            Note::PoolExhausted { subnet } => {
+                self.lending.as_ref().is_some_and(|lending| lending.is_first_exhaustion(*subnet))
+            }
             _ => true,
         };
         let left_out = match worth_telling {
@@ -370,6 +408,19 @@ fn tell(request: &Request, note: &Note, left_out: u32) {
                 architecture,
                 left_out,
                 "there is no boot loader for this architecture in `boot.loaders`"
+            );
+        }
+        Note::PoolExhausted { subnet } => {
+            tracing::error!(mac, %subnet, "the pool is exhausted: unknown machines of this subnet get no address until one is free");
+        }
+        Note::Leased { address, holder } => {
+            tracing::warn!(
+                mac,
+                %address,
+                %holder,
+                left_out,
+                "SMD gives this machine an address that another one has from a pool; it is served as soon as that one asks again, \
+                 at most one lease time from now"
             );
         }
         Note::LeftOut { codes } => {

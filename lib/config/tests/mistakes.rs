@@ -446,7 +446,6 @@ fn keys_of_later_features_are_written_down_with_their_programs() {
         ("zones: [{name: a, missing: forward}]", "1:19: zones[0].missing: not served yet", vec![Dnsd]),
         ("boot: {autoexec: true}", "1:8: boot.autoexec: not served yet", vec![Tftpd]),
         ("boot: {script_url6: 'http://[fd00::1]/'}", "1:8: boot.script_url6: not served yet", vec![Dhcpd]),
-        ("dhcpd: {v4: {authoritative: true}}", "1:14: dhcpd.v4.authoritative: not served yet", vec![Dhcpd]),
         ("dhcpd: {v6: {server_id: LL 02:00:00:00:00:01}}", "1:9: dhcpd.v6: not served yet", vec![Dhcpd]),
         ("dnsd: {forward: [1.1.1.1]}", "1:8: dnsd.forward: not served yet", vec![Dnsd]),
         ("dnsd: {recursion_from: [10.0.0.0/8]}", "1:8: dnsd.recursion_from: not served yet", vec![Dnsd]),

@@ -15,9 +15,27 @@ pub fn running(
     page: &str,
     query: &[(&str, String)],
 ) -> anyhow::Result<String> {
+    exchange("GET", program, file, page, query)
+}
+
+/// The same for what changes something (POST).
+///
+/// # Errors
+/// As [`running`].
+pub fn tell(program: Program, file: &Path, page: &str, query: &[(&str, String)]) -> anyhow::Result<String> {
+    exchange("POST", program, file, page, query)
+}
+
+fn exchange(
+    method: &str,
+    program: Program,
+    file: &Path,
+    page: &str,
+    query: &[(&str, String)],
+) -> anyhow::Result<String> {
     let address = admin_address(program, file)?;
     let name = name(program);
-    let (status, body) = health::fetch(address, &path(page, query))
+    let (status, body) = health::exchange(method, address, &path(page, query))
         .with_context(|| format!("{name} does not answer at {address}: does it run?"))?;
     match status {
         200 => Ok(body),
@@ -33,6 +51,17 @@ pub fn indented(sentences: &[String]) -> String {
     let text: String =
         sentences.iter().enumerate().map(|(number, line)| format!("{}{line}\n", indent(number))).collect();
     printable(&text)
+}
+
+/// Lines of a table, each column as wide as its widest cell.
+pub fn columns<const COLUMNS: usize>(lines: &[[String; COLUMNS]]) -> String {
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    let padded = |line: &[String; COLUMNS]| {
+        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    printable(&lines.iter().map(padded).collect::<String>())
 }
 
 /// For a terminal: SMD's texts and what clients say may hold anything.

@@ -17,11 +17,22 @@ const MAX_PAGE: u64 = 16 << 20;
 /// # Errors
 /// No connection, no answer within three seconds, or an answer that is no HTTP.
 pub fn fetch(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    exchange("GET", address, path)
+}
+
+/// The same with another method; nothing is sent but the path.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn exchange(method: &str, address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, ANSWER_LIMIT)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     stream.set_write_timeout(Some(ANSWER_LIMIT))?;
     // HTTP/1.0: the body is not chunked and ends with the connection.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = Vec::new();
     stream.take(MAX_PAGE).read_to_end(&mut answer)?;
     let text = String::from_utf8(answer).map_err(io::Error::other)?;

@@ -107,6 +107,15 @@ impl Replica {
     pub fn has_address_in(&self, prefix: RangeInclusive<IpAddr>) -> bool {
         prefix.start() <= prefix.end() && self.addresses.range(prefix).next().is_some()
     }
+    /// The known addresses in a range, and who holds each.
+    pub fn addresses_in(
+        &self,
+        range: RangeInclusive<IpAddr>,
+    ) -> impl Iterator<Item = (IpAddr, &[Arc<Interface>])> {
+        let is_range = range.start() <= range.end();
+        let held = is_range.then(|| self.addresses.range(range)).into_iter().flatten();
+        held.map(|(address, holders)| (*address, holders.as_slice()))
+    }
     /// Every interface, by MAC.
     pub fn interfaces(&self) -> Box<dyn Iterator<Item = &Arc<Interface>> + '_> {
         Box::new(self.macs.values())

@@ -7,7 +7,7 @@ const HOST: &str = "02:00:00:00:01:01 172.16.0.61\n02:00:00:00:01:02 172.16.0.62
 fn ask_with(hosts: &str, request: &Request, arrival: &Arrival, lookup: &Lookup<Interface>) -> Decision {
     let (hosts, bad) = Hosts::parse(hosts);
     assert_eq!(bad, []);
-    let facts = Facts { lookup, ours: &OURS, hosts: &hosts };
+    let facts = Facts { lookup, ours: &OURS, hosts: &hosts, leases: None };
     decide(&config(FILE), &wire_parse(request), arrival, &facts)
 }
 

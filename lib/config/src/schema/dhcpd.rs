@@ -42,9 +42,9 @@ pub struct DhcpV4 {
     pub dns: Vec<Ipv4Addr>,
     /// What differs by subnet.
     pub subnets: Vec<Subnet>,
-    /// Unknown MACs (later); absent: not served.
+    /// Unknown MACs; absent: not served.
     pub unknown: Option<Unknown>,
-    /// NAK whatever we have no record of (later).
+    /// NAK whatever we have no record of.
     pub authoritative: bool,
     /// Further options, by key or number.
     pub options: Options,
@@ -82,7 +82,7 @@ pub struct Subnet {
     pub auto_configure: Option<bool>,
 }
 
-/// Pools for unknown MACs (later); checked now.
+/// Pools for unknown MACs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unknown {
     /// `sqlite:/path`.
@@ -154,10 +154,6 @@ fn v4(section: &Section, facts: Facts) -> DhcpV4 {
     if section.field("listen").and_then(Field::items).is_some_and(|items| items.is_empty()) {
         section.mistake("listen", "at least one is needed; to serve no DHCPv4, leave `v4` out");
     }
-    if v4.authoritative {
-        section.later("authoritative", &[Program::Dhcpd]);
-    }
-    section.later("unknown", &[Program::Dhcpd]);
     v4
 }
 

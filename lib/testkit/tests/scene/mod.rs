@@ -5,6 +5,7 @@ use dhcpd::{
     config::Config,
     decide::{Arrival, Decision, Facts, OwnAddress, decide, key},
     hosts::Hosts,
+    leases::{self, Leases, Pool, Update, store::Change},
     wire::{self, Refused},
 };
 use inventory::{Interface, Lookup, Replica};
@@ -15,6 +16,7 @@ use smd_cache::{
     records::{Read, Records, decode_components, decode_interfaces},
     snapshot::build,
 };
+use std::time::{Duration, Instant};
 use values::Mac;
 
 /// A dhcpd that knows what SMD holds.
@@ -23,6 +25,25 @@ pub struct Scene {
     replica: Replica,
     ours: Vec<OwnAddress>,
     hosts: Hosts,
+    pools: Vec<Pool>,
+    /// SMD was never read.
+    blind: bool,
+    started: Instant,
+}
+
+/// What a dhcpd remembers, and its clock.
+#[derive(Default)]
+pub struct Memory {
+    leases: Leases,
+    clock: Duration,
+}
+
+impl Memory {
+    /// Time passes.
+    #[allow(dead_code)]
+    pub fn advance(&mut self, time: Duration) {
+        self.clock += time;
+    }
 }
 
 impl Scene {
@@ -39,7 +60,53 @@ impl Scene {
             replica: replica(&file, interfaces, components),
             ours: ours.iter().enumerate().map(own).collect(),
             hosts: Hosts::default(),
+            pools: file.dhcpd.v4.and_then(|v4| v4.unknown).map(|u| Pool::of(&u.pools)).unwrap_or_default(),
+            blind: false,
+            started: Instant::now(),
         }
+    }
+
+    /// That could never read SMD.
+    #[allow(dead_code)]
+    pub fn blind(self) -> Scene {
+        Scene { replica: Replica::default(), blind: true, ..self }
+    }
+
+    /// An empty memory, whose store is open.
+    #[allow(dead_code)]
+    pub fn memory(&self) -> Memory {
+        let mut leases = Leases::new(self.pools.clone());
+        leases.merge(Vec::new(), self.started, 0);
+        Memory { leases, clock: Duration::ZERO }
+    }
+
+    /// What is done about a datagram, and remembered of it. What would be written is.
+    #[allow(dead_code)]
+    pub fn serve(&self, memory: &mut Memory, bytes: &[u8], arrival: &Arrival) -> Result<Decision, Refused> {
+        let message = wire::parse(bytes)?;
+        let (now, wall) = (self.started + memory.clock, 1_800_000_000 + memory.clock.as_secs() as i64);
+        let ranges = leases::ranges(&self.pools);
+        let taken = leases::taken(&ranges, &self.replica, &self.hosts, &self.ours, &self.config);
+        memory.leases.take(taken, self.replica.is_complete());
+        memory.leases.expire(now);
+        let lookup = match key(&self.config, &message, arrival, &self.ours) {
+            Ok(mac) => self.lookup(mac),
+            Err(_) => Lookup::Unavailable, // nobody asks then
+        };
+        let leases = (!self.pools.is_empty()).then_some(&memory.leases);
+        let facts = Facts { lookup: &lookup, ours: &self.ours, hosts: &self.hosts, leases };
+        let decision = decide(&self.config, &message, arrival, &facts);
+        let mut changes = Vec::new();
+        for update in &decision.updates {
+            memory.leases.apply(update, now, wall, &mut changes);
+        }
+        let granted = decision.updates.iter().any(|update| matches!(update, Update::Grant { .. }));
+        for change in changes.iter().filter(|_| granted) {
+            if let Change::Put(row) = change {
+                memory.leases.committed(row, now, wall);
+            }
+        }
+        Ok(decision)
     }
 
     /// With this text in its hosts file.
@@ -52,18 +119,13 @@ impl Scene {
 
     /// What is done about a datagram.
     pub fn answer(&self, bytes: &[u8], arrival: &Arrival) -> Result<Decision, Refused> {
-        let message = wire::parse(bytes)?;
-        let lookup = match key(&self.config, &message, arrival, &self.ours) {
-            Ok(mac) => self.lookup(mac),
-            Err(_) => Lookup::Unavailable, // nobody asks then
-        };
-        let facts = Facts { lookup: &lookup, ours: &self.ours, hosts: &self.hosts };
-        Ok(decide(&self.config, &message, arrival, &facts))
+        self.serve(&mut self.memory(), bytes, arrival)
     }
 
     fn lookup(&self, mac: Mac) -> Lookup<Interface> {
         match self.replica.mac(&mac) {
             Some(interface) => Lookup::Found(interface.clone(), self.replica.freshness()),
+            None if self.blind => Lookup::Unavailable,
             None => Lookup::Unknown,
         }
     }
