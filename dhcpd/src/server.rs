@@ -6,6 +6,7 @@ mod hosts;
 mod interfaces;
 mod lending;
 mod link;
+mod news;
 mod quiet;
 mod shell;
 mod sockets;
@@ -19,6 +20,7 @@ use hosts::Keeper;
 use interfaces::Wanted;
 use inventory::{Health, Inventory, Who};
 use lending::{Events, Lending, Ticket};
+use news::News;
 use shell::{Network, PACKET_DEADLINE, Shell};
 use sockets::{Listener, Place, Reconciled, is_passing};
 use std::{
@@ -33,8 +35,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout},
 };
 
-/// How often interfaces are read again: an interface that comes up is served within this. One system call for each
-/// interface; nobody waits for it but a network that was just plugged in.
+/// How often interfaces are read again though the kernel said nothing of a change: what it said may be lost. One system call
+/// for each interface.
 const RESCAN: Duration = Duration::from_secs(5);
 
 /// How often loops show that they turn; a tenth of `daemon::PULSE_LIMIT`.
@@ -84,6 +86,7 @@ pub struct Server {
     hosts: Keeper,
     /// From the thread that writes leases; `None`: there are no pools.
     written: Option<Events>,
+    news: News,
 }
 
 /// How well the sockets are, for `/ready`.
@@ -116,6 +119,7 @@ impl Server {
             standing: Arc::default(),
             hosts,
             written,
+            news: News::subscribe(),
         })
     }
 
@@ -187,6 +191,10 @@ impl Server {
                 }
                 event = next(&mut self.written) => self.written(event)?,
                 Some(seen) = self.hosts.seen() => self.hosts.take(seen.context("reading the hosts file panicked")?),
+                () = self.news.heard() => {
+                    self.rescan();
+                    self.take();
+                }
                 file = changed(&mut running.reload) => self.reload(&file),
                 Some(ended) = self.loops.join_next() => ended_well(ended)?,
             }

@@ -128,21 +128,15 @@ impl Sockets {
         self.open.load_full()
     }
 
-    /// Closes what is not wanted any more and opens what is missing. One caller at a time.
+    /// Opens what is missing and then closes what is not wanted any more, so that a socket that takes another's place (the
+    /// interface has a new name or MAC) stands beside it before that goes, and nobody else gets the port. One caller at a time.
     pub fn reconcile(&self, wanted: &Wanted) -> Reconciled {
         let places = self.places(wanted);
-        let (mut open, unwanted): (Vec<_>, Vec<_>) =
-            self.open().iter().cloned().partition(|listener| places.contains(&listener.place));
-        self.open.store(Arc::new(open.clone()));
-        for listener in unwanted {
-            tracing::info!(place = %listener.place, "no longer listening");
-            listener.closed.cancel();
-        }
-
+        let mut open = self.open().to_vec();
         let relays_only = self.relays_only.load(Ordering::Relaxed) && !wanted.devices.is_empty();
         let mut reconciled = Reconciled { relays_only, ..Reconciled::default() };
-        for place in places {
-            if open.iter().any(|listener| listener.place == place) {
+        for place in &places {
+            if open.iter().any(|listener| listener.place == *place) {
                 continue;
             }
             match open_beside(&open, place.clone()) {
@@ -157,10 +151,16 @@ impl Sockets {
                     self.relays_only.store(true, Ordering::Relaxed);
                     return self.reconcile(wanted);
                 }
-                Err(error) => reconciled.failed.push((place, error)),
+                Err(error) => reconciled.failed.push((place.clone(), error)),
             }
         }
+        let (open, unwanted): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|listener| places.contains(&listener.place));
         self.open.store(Arc::new(open));
+        for listener in unwanted {
+            tracing::info!(place = %listener.place, "no longer listening");
+            listener.closed.cancel();
+        }
         reconciled
     }
 
@@ -282,6 +282,19 @@ mod tests {
         assert!(sockets.reconcile(&relays(&[loopback(0)])).opened.is_empty());
         assert_eq!(sockets.addresses(), [kept]);
         assert!(gone.closed.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_socket_takes_the_place_of_another_while_that_is_still_open() {
+        let sockets = Sockets::default();
+        sockets.reconcile(&relays(&[SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)]));
+        let (port, before) = (sockets.addresses()[0].port(), sockets.open()[0].clone());
+        let reconciled = sockets.reconcile(&relays(&[loopback(port)]));
+        assert_eq!((reconciled.opened.len(), reconciled.failed.len()), (1, 0));
+        assert_eq!(sockets.addresses(), [SocketAddr::from(loopback(port))]);
+        assert!(before.closed.is_cancelled());
+        let second = Sockets::default().reconcile(&relays(&[loopback(port)]));
+        assert_eq!(second.failed[0].1.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[tokio::test]
