@@ -50,8 +50,8 @@ pub fn datagrams(file: &[u8]) -> Vec<Datagram> {
     found
 }
 
-/// Fragments and cut packets are passed over.
-fn datagram(number: usize, frame: &[u8]) -> Option<Datagram> {
+/// The datagram in a frame; fragments and cut packets are passed over.
+pub fn datagram(number: usize, frame: &[u8]) -> Option<Datagram> {
     let (link, packet) = frame.split_at_checked(14)?;
     let header = (packet.first()? & 15) as usize * 4;
     let half = |bytes: &[u8], at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));

@@ -26,6 +26,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -62,6 +63,8 @@ pub struct Instance<'a> {
     pub admin: u16,
     /// So many seconds its clock is ahead (or behind); timers run as they do.
     pub clock: i32,
+    /// Runs as nobody with these capabilities alone (`net_raw,net_bind_service`); absent: as root.
+    pub capabilities: Option<&'a str>,
 }
 
 impl<'a> Instance<'a> {
@@ -72,13 +75,14 @@ impl<'a> Instance<'a> {
     pub fn of(program: &'a str) -> Instance<'a> {
         let known = PROGRAMS.iter().find(|(known, _)| *known == program);
         let (_, admin) = known.expect("one of the four programs");
-        Instance { name: program, program, settings: None, admin: *admin, clock: 0 }
+        Instance { name: program, program, settings: None, admin: *admin, clock: 0, capabilities: None }
     }
 
     /// A second smd-cache, whose settings are those of [`Settings::replica`] with number 2.
     pub fn second_cache(settings: &'a Settings) -> Instance<'a> {
         let settings = Some(settings);
-        Instance { name: "smd-cache-2", program: "smd-cache", settings, admin: 27_881, clock: 0 }
+        let admin = 27_881;
+        Instance { name: "smd-cache-2", settings, admin, ..Instance::of("smd-cache") }
     }
 }
 
@@ -176,7 +180,7 @@ impl Cluster {
     /// # Panics
     /// When one of this name runs already.
     pub fn start_instance(&mut self, instance: &Instance<'_>) {
-        let Instance { name, program, settings, admin, clock } = *instance;
+        let Instance { name, program, settings, admin, clock, capabilities } = *instance;
         assert!(!self.programs.contains_key(name), "{name} runs already");
         // Programs in their usual form share it, as they do on a host.
         let runtime = match name == program {
@@ -188,7 +192,13 @@ impl Cluster {
             Some(settings) => self.write(&format!("{name}.yaml"), &settings.render(self.folder.path())),
             None => self.config_file(),
         };
-        let mut command = self.wire.server.command(program::binary(program));
+        let mut command = match capabilities {
+            None => self.wire.server.command(program::binary(program)),
+            Some(capabilities) => {
+                [self.folder(), &self.var(), &runtime].into_iter().for_each(open_to_nobody);
+                program::as_nobody(&self.wire.server, program, capabilities, self.folder())
+            }
+        };
         command.arg("--config").arg(config).env("RUNTIME_DIR", runtime);
         command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()));
         if clock != 0 {
@@ -336,6 +346,11 @@ impl Drop for Cluster {
         }
         self.programs.clear();
     }
+}
+
+/// A program without root reads and writes there too.
+fn open_to_nobody(folder: &Path) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("a folder of ours");
 }
 
 /// Asks again and again until there is an answer, at most for `time`.

@@ -1,5 +1,6 @@
 //! Programs that run beside the test: found, started, logged, killed.
 
+use super::Namespace;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -103,6 +104,24 @@ pub(crate) fn binary(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// One of our programs as user and group nobody, with these capabilities and no others; from a copy in `folder`, for the
+/// place it was built in may be open to its owner alone.
+pub(crate) fn as_nobody(machine: &Namespace, program: &str, capabilities: &str, folder: &Path) -> Command {
+    let copy = folder.join(program);
+    if !copy.is_file() {
+        fs::copy(binary(program), &copy).expect("a program can be copied");
+    }
+    let list = capabilities.split(',').filter(|one| !one.is_empty());
+    let list = list.fold("-all".to_owned(), |list, one| list + ",+" + one);
+    let mut command = machine.command(tool("setpriv"));
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
+    for set in ["bounding-set", "inh-caps", "ambient-caps"] {
+        command.arg(format!("--{set}={list}"));
+    }
+    command.arg(copy);
+    command
 }
 
 /// Lets a program's clock show another time (libfaketime); what it measures times with is left alone.

@@ -47,6 +47,12 @@ impl Settings {
         self
     }
 
+    /// Without this key of `dhcpd.v4`.
+    pub fn without_dhcp4(mut self, key: &str) -> Settings {
+        self.dhcp4.remove(key);
+        self
+    }
+
     /// A key of `dhcpd.v4`; `VAR` stands for the folder of files.
     pub fn dhcp4(mut self, key: &str, value: &str) -> Settings {
         self.dhcp4.insert(key.to_owned(), value.to_owned());
