@@ -153,7 +153,17 @@ pub fn key(
     if message.option(OptionCode::RelayAgentInformation).is_some_and(|v| v.len() > LONGEST_RELAY_AGENT) {
         return Err(Silent::RelayAgent);
     }
+    if reaches_many(message.giaddr, ours) {
+        return Err(Silent::RelayAgent);
+    }
     message.mac().ok_or(Silent::NoIdentity)
+}
+
+/// Whether an answer sent there would be for more than one machine: a giaddr that no relay has, but that who wants to see us
+/// shout at a port of his choice (RFC 8357) may put there.
+fn reaches_many(address: Ipv4Addr, ours: &[OwnAddress]) -> bool {
+    let is_of = |network: Ipv4Net| network.prefix_len() < 31 && network.broadcast() == address;
+    address.is_multicast() || address.is_broadcast() || ours.iter().filter_map(OwnAddress::network).any(is_of)
 }
 
 /// Option 54.

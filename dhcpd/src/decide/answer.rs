@@ -43,9 +43,11 @@ struct Server {
 impl Server {
     fn of(question: &Question<'_>, client: Ipv4Addr) -> Option<Server> {
         let own = own_address(question, client);
+        let configured = question.config.server_id;
+        // Not the relay's (RFC 5107): nothing can be sent from an address that is not ours.
+        let source = own.or(configured)?;
         let id = server_id(question, own)?;
-        let default_next = question.config.server_id.or(own).unwrap_or(id);
-        Some(Server { source: own.unwrap_or(default_next), id, default_next })
+        Some(Server { source, id, default_next: configured.unwrap_or(source) })
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Silent {
     Decline,
     /// The receiving interface has no address that could be our identifier.
     NoServerId,
-    /// An option 82 so long that no answer could return it.
+    /// An option 82 so long that no answer could return it, or a giaddr that is many machines' at once.
     RelayAgent,
     /// No address is free where the client is.
     PoolExhausted,

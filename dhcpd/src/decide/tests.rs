@@ -233,6 +233,10 @@ fn what_needs_no_look_up_asks_for_none() {
         (new(MessageType::Unknown(99)), broadcast(), Err(Silent::MessageType)),
         (bootp, broadcast(), Err(Silent::Bootp)),
         (anonymous, broadcast(), Err(Silent::NoIdentity)),
+        (new(Discover).relayed(ip("255.255.255.255")), broadcast(), Err(Silent::RelayAgent)),
+        (new(Discover).relayed(ip("239.0.0.1")).option(82, &[19, 0]), broadcast(), Err(Silent::RelayAgent)),
+        (new(Discover).relayed(ip("172.16.0.255")), broadcast(), Err(Silent::RelayAgent)),
+        (new(Discover).relayed(ip("10.50.9.255")), broadcast(), Ok(MAC)),
         (new(Discover), misdirected, Err(Silent::NotForUs)),
         (new(Discover), Arrival { relay_socket: true, ..unicast("10.40.1.1:67") }, Ok(MAC)),
     ];

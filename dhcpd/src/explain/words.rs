@@ -161,7 +161,7 @@ fn why_silent(reason: Silent, known: &Known<'_>) -> String {
         Silent::NoServerId => {
             "the interface has no address that could be our identifier; set `dhcpd.v4.server_id`".into()
         }
-        Silent::RelayAgent => "its option 82 is too long to be returned".into(),
+        Silent::RelayAgent => "its option 82 is too long to be returned, or its giaddr is no relay's".into(),
         Silent::PoolExhausted => "no address is free in the pool of its subnet".into(),
         Silent::Leased => "another machine has its address from a pool".into(),
         Silent::LeaseStore => "leases cannot be written, so none is promised (see `/ready`)".into(),

@@ -49,6 +49,9 @@ fn who_answers_is_configured_or_the_address_that_was_asked() {
     assert_eq!(short(&ask(&unnamed, &new(Discover), &nobody, &machine)), "silent: no_server_id");
     let stale = new(Ask).address(50, "10.1.1.1");
     assert_eq!(short(&ask(&unnamed, &stale, &nobody, &machine)), "silent: no_server_id");
+    let overridden = new(Discover).relayed(ip("172.16.0.5")).option(82, &[11, 4, 172, 16, 0, 5]);
+    let silent = ask(&unnamed, &overridden, &nobody, &machine);
+    assert_eq!(short(&silent), "silent: no_server_id", "the relay's address is none to send from");
 }
 
 #[test]
