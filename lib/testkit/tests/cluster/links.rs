@@ -246,6 +246,20 @@ fn a_bridge_and_its_ports_are_one_link_and_a_macvlan_is_another() {
 }
 
 #[test]
+fn two_interfaces_on_one_link_give_a_machine_the_same_address() {
+    let cluster = cluster(&listening(r#"["0.0.0.0:67"]"#));
+    cluster.wire.server.ip("link add link srv0 name mv0 type macvlan mode bridge");
+    cluster.wire.server.ip("addr add 172.16.0.252/24 dev mv0");
+    cluster.wire.server.ip("link set mv0 up");
+    let here = Station::at(&cluster.wire.node1, "eth0");
+    here.until(AT_ONCE, HERE, |it| it.offers("172.16.0.14", "172.16.0.252"));
+    let answers = here.discover(HERE);
+    let servers: BTreeSet<String> = answers.iter().map(|it| it.source.to_string()).collect();
+    assert!(answers.len() == 2 && servers.len() == 2, "{answers:#?}");
+    assert!(answers.iter().all(|it| it.message.yiaddr == answers[0].message.yiaddr), "{answers:#?}");
+}
+
+#[test]
 fn a_frame_of_another_vlan_is_not_for_the_interface_that_it_came_through() {
     let cluster = cluster(&listening(r#"["0.0.0.0:67", "%srv0.100"]"#));
     wait_ready(&cluster, 200, "there is no interface srv0.100");
