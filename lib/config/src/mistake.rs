@@ -1,6 +1,6 @@
 //! What is wrong in a file, and where.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// One mistake in the file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,10 +26,19 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: ", self.line, self.column)?;
         if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+            visible(f, &self.key)?;
+            f.write_str(": ")?;
         }
-        f.write_str(&self.message)
+        visible(f, &self.message)
     }
+}
+
+/// A mistake is one line and does nothing to a terminal, also where it cites the file.
+fn visible(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|c| match c.is_control() {
+        true => write!(f, "{}", c.escape_default()),
+        false => f.write_char(c),
+    })
 }
 
 struct InFile<'a> {

@@ -477,6 +477,17 @@ zones: [{name: a, missing: nxdomain}]
 }
 
 #[test]
+fn a_mistake_is_one_line_and_does_nothing_to_a_terminal() {
+    check(&[
+        ("\"do\\nmain\\e[2J\": x", "1:1: do\\nmain\\u{1b}[2J: unknown key"),
+        (
+            "dhcpd: {v4: {listen: [\"%a\\nb\"]}}",
+            "1:23: dhcpd.v4.listen[0]: '%a\\nb' is no ADDRESS%INTERFACE:PORT such as 0.0.0.0:67, %eth1 or 10.0.0.1%eth1:67",
+        ),
+    ]);
+}
+
+#[test]
 fn places_are_the_same_with_the_line_ends_of_windows() {
     let text = "domain: a\nrules:\n  - \"type:Node,hostname:a}\"\nsmd_cache:\n  refresh: x\nrecords: [\n";
     let found = mistakes(text);
