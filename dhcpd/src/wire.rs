@@ -27,7 +27,7 @@ const SNAME: std::ops::Range<usize> = 44..108;
 /// `file` in the header.
 const FILE: std::ops::Range<usize> = 108..236;
 /// The longest value of one option; longer ones are split (RFC 3396).
-const LONGEST_PART: usize = 255;
+pub(crate) const LONGEST_PART: usize = 255;
 
 const PAD: u8 = 0;
 const END: u8 = 255;

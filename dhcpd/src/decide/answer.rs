@@ -8,7 +8,7 @@ use super::{
 use crate::{
     boot::{BootFile, Machine},
     config::{Unknown, Values},
-    wire::{BROADCAST_FLAG, Message, MessageType, OptionCode, Options, Packet, limit},
+    wire::{BROADCAST_FLAG, LONGEST_PART, Message, MessageType, OptionCode, Options, Packet, limit},
 };
 use inventory::{Address, Interface};
 use ipnet::Ipv4Net;
@@ -170,7 +170,10 @@ pub(super) fn refuse(question: &Question<'_>) -> Decision {
         return Decision::silent(Silent::NoServerId);
     };
     let mut packet = packet(message, MessageType::Nak, server.id);
-    echo(&mut packet.options, message, OptionCode::ClientIdentifier);
+    // A longer one would need option 52, which a NAK must not have.
+    if message.option(OptionCode::ClientIdentifier).is_some_and(|id| id.len() <= LONGEST_PART) {
+        echo(&mut packet.options, message, OptionCode::ClientIdentifier);
+    }
     if message.is_relayed() {
         packet.flags |= BROADCAST_FLAG; // the client may have no address to be reached at (RFC 2131 §4.3.2)
     }

@@ -142,6 +142,18 @@ fn renewal_times_spread_but_stay_in_order() {
 }
 
 #[test]
+fn a_nak_is_never_overloaded() {
+    let machine = found(node(&["172.16.0.11"]));
+    for length in [0, 1, 7, 255, 256, 300, 600] {
+        let request = new(Ask).address(50, "172.16.0.99").option(61, &vec![1; length]);
+        let bytes = reply(&ask(FILE, &request, &broadcast(), &machine)).encode();
+        let nak = crate::wire::parse_reply(&bytes).unwrap();
+        assert_eq!((nak.message_type(), nak.option(52u8)), (Some(Nak), None), "{length}");
+        assert_eq!(nak.option(61u8).map(<[u8]>::len), (length <= 255).then_some(length));
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_noted() {
     let mut machine = node(&["172.16.0.11"]);
     machine.addresses[0].policy.options = vec![inventory::DhcpOption { code: 200, value: vec![7; 600] }];
