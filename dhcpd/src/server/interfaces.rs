@@ -37,14 +37,18 @@ pub fn read() -> io::Result<Vec<Interface>> {
     Ok(collect(getifaddrs()?, |name| if_nametoindex(name).ok()))
 }
 
-/// The kernel gives one entry for each address and one for the hardware; an address may carry a label (`eth0:1`).
+/// The kernel gives one entry for each device and then one for each address, which may carry a label (`eth0:1`) in place of the
+/// device's name.
 fn collect(
     entries: impl Iterator<Item = InterfaceAddress>,
     index: impl Fn(&str) -> Option<u32>,
 ) -> Vec<Interface> {
     let mut interfaces = BTreeMap::<String, Interface>::new();
     for entry in entries {
-        let name = entry.interface_name.split(':').next().unwrap_or_default().to_string();
+        let name = match index(&entry.interface_name) {
+            Some(_) => entry.interface_name,
+            None => labelled(&interfaces, &entry.interface_name),
+        };
         let interface = match interfaces.get_mut(&name) {
             Some(interface) => interface,
             None => {
@@ -70,6 +74,12 @@ fn collect(
         }
     }
     interfaces.into_values().collect()
+}
+
+/// The device of a label: any text that begins with the device's name, as `ip` wants it.
+fn labelled(interfaces: &BTreeMap<String, Interface>, label: &str) -> String {
+    let names = interfaces.keys().filter(|name| label.starts_with(name.as_str()));
+    names.max_by_key(|name| name.len()).cloned().unwrap_or_else(|| label.to_owned())
 }
 
 fn hears_broadcasts(flags: InterfaceFlags) -> bool {
@@ -249,6 +259,14 @@ mod tests {
             .map(|own| format!("{} {}/{}", own.interface, own.address, own.prefix_length))
             .collect();
         assert_eq!(lines, ["1 127.0.0.1/8", "2 172.16.0.253/24", "2 10.0.0.1/16", "4 192.168.9.1/24"]);
+    }
+
+    #[test]
+    fn a_label_is_no_interface() {
+        let interfaces: BTreeMap<_, _> = host().into_iter().map(|one| (one.name.clone(), one)).collect();
+        for (label, name) in [("eth0:1", "eth0"), ("eth1second", "eth1"), ("lo:ha", "lo"), ("ppp0", "ppp0")] {
+            assert_eq!(labelled(&interfaces, label), name);
+        }
     }
 
     #[test]

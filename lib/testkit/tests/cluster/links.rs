@@ -166,7 +166,7 @@ fn a_client_is_answered_from_the_address_of_its_own_subnet() {
     let there = Station::at(&cable(&cluster, "eth1"), "eth0");
     server.ip("addr add 10.50.1.1/24 dev eth1");
     server.ip("addr add 10.50.1.2/24 dev eth1");
-    server.ip("addr add 10.51.1.1/24 dev eth1 label eth1:second");
+    server.ip("addr add 10.51.1.1/24 dev eth1 label eth1second");
     server.ip("link set eth1 up");
     there.until(AT_ONCE, THERE, |it| it.offers("10.50.1.14", "10.50.1.1"));
     for (mac, address, id) in [
