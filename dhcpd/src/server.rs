@@ -271,7 +271,9 @@ impl Server {
     fn rescan(&mut self) {
         match self.reconcile() {
             Ok(reconciled) => {
-                for (place, error) in reconciled.failed {
+                // What passes is in `/ready`; the interface changed while it was looked at, and is looked at again.
+                let lasting = reconciled.failed.into_iter().filter(|(_, error)| !is_passing(error));
+                for (place, error) in lasting {
                     if let Some(left_out) = self.shell.quiet.admit("listen", Instant::now().into_std()) {
                         tracing::error!(%place, %error, left_out, "cannot listen");
                     }
