@@ -168,6 +168,30 @@ fn an_interface_is_served_while_it_is_there_whatever_it_is_called_and_whichever_
 }
 
 #[test]
+fn an_interface_that_flaps_leaves_nothing_behind() {
+    let cluster = cluster(&listening(r#"["0.0.0.0:67"]"#));
+    let server = &cluster.wire.server;
+    let there = Station::at(&cable(&cluster, "eth1"), "eth0");
+    server.ip("addr add 10.50.1.1/24 dev eth1");
+    server.ip("link set eth1 up");
+    there.until(AT_ONCE, THERE, |it| it.offers("10.50.1.14", "10.50.1.1"));
+    let files = || fs::read_dir(format!("/proc/{}/fd", cluster.pid("dhcpd"))).unwrap().count();
+    let before = files();
+    for number in 0..=250 {
+        server.ip(&format!("link set eth1 address 02:78:ff:00:01:{number:02x}"));
+        if number % 5 == 0 {
+            server.ip("link set eth1 down");
+            server.ip("link set eth1 up");
+        }
+    }
+    there.until(AT_ONCE, THERE, |it| it.from.to_string() == "02:78:ff:00:01:fa");
+    wait_sockets(&cluster, 3.0);
+    within(AT_ONCE, "every socket that was replaced is closed", || (files() <= before).then_some(()));
+    assert_eq!(there.discover(THERE).len(), 1);
+    assert!(!cluster.log("dhcpd").contains("ERROR"), "{}", cluster.log("dhcpd"));
+}
+
+#[test]
 fn a_client_is_answered_from_the_address_of_its_own_subnet() {
     let cluster = cluster(&listening(r#"["0.0.0.0:67"]"#));
     let server = &cluster.wire.server;
