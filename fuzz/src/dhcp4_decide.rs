@@ -3,6 +3,7 @@
 use dhcpd::{
     config::Config,
     decide::{Arrival, Decision, Destination, Facts, Note, Outcome, OwnAddress, Reply, decide},
+    hosts::Hosts,
     wire::{Message, MessageType, parse, parse_reply},
 };
 use inventory::{Interface, Lookup, Replica};
@@ -36,6 +37,8 @@ struct World {
     machines: Vec<Interface>,
     freshness: inventory::Freshness,
     ours: Vec<OwnAddress>,
+    /// Empty: a machine of the hosts file is served as one of the inventory.
+    hosts: Hosts,
 }
 
 /// What the first bytes choose; the rest is the datagram.
@@ -58,7 +61,7 @@ pub fn dhcp4_decide(bytes: &[u8]) {
     let Ok(message) = parse(&datagram) else { return };
     let world = &*WORLD;
     let case = world.case(choice, &message);
-    let facts = Facts { lookup: &case.lookup, ours: &world.ours };
+    let facts = Facts { lookup: &case.lookup, ours: &world.ours, hosts: &world.hosts };
     let decision = decide(case.config, &message, &case.arrival, &facts);
     assert_eq!(decision, decide(case.config, &message, &case.arrival, &facts), "the same again");
     case.check(&message, &decision, &world.ours);
@@ -77,6 +80,7 @@ impl World {
             configs: vec![config(FULL), config(BARE)],
             machines: replica.interfaces().map(|interface| Interface::clone(interface)).collect(),
             freshness: replica.freshness(),
+            hosts: Hosts::default(),
             ours: vec![
                 own(1, [127, 0, 0, 1], 8),
                 own(2, [172, 16, 0, 253], 24),

@@ -45,7 +45,8 @@ fn inventory() -> Inventory {
 
 /// Listens so, and is called after the address that a packet came to.
 fn listening(listen: &str) -> Settings {
-    let keep = Settings::default().without_dhcp4("server_id").without_dhcp4("router").without_dhcp4("subnets");
+    let keep =
+        Settings::default().without_dhcp4("server_id").without_dhcp4("router").without_dhcp4("subnets");
     keep.dhcp4("listen", listen)
 }
 
@@ -224,7 +225,8 @@ fn a_client_is_answered_from_the_address_of_its_own_subnet() {
 #[test]
 fn an_interface_without_an_address_is_served_in_the_name_of_server_id_or_not_at_all() {
     let settings = listening(r#"["%eth1"]"#);
-    for (settings, is_served) in [(settings.clone().dhcp4("server_id", "172.16.0.253"), true), (settings, false)]
+    for (settings, is_served) in
+        [(settings.clone().dhcp4("server_id", "172.16.0.253"), true), (settings, false)]
     {
         let mut cluster = bare(&settings);
         let far = cable(&cluster, "eth1");
