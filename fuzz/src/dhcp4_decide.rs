@@ -61,7 +61,7 @@ pub fn dhcp4_decide(bytes: &[u8]) {
     let Ok(message) = parse(&datagram) else { return };
     let world = &*WORLD;
     let case = world.case(choice, &message);
-    let facts = Facts { lookup: &case.lookup, ours: &world.ours, hosts: &world.hosts };
+    let facts = Facts { lookup: &case.lookup, ours: &world.ours, hosts: &world.hosts, leases: None };
     let decision = decide(case.config, &message, &case.arrival, &facts);
     assert_eq!(decision, decide(case.config, &message, &case.arrival, &facts), "the same again");
     case.check(&message, &decision, &world.ours);
