@@ -15,6 +15,7 @@ mod fresh;
 mod grpc;
 mod guard;
 mod harness;
+mod judges;
 mod killing;
 mod leases;
 mod links;
