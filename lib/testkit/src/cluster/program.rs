@@ -147,6 +147,11 @@ const TOOLS: &[(&str, &str)] = &[
     ("atftp", "atftp"),
     ("tftp", "tftp-hpa"),
     ("nft", "nftables"),
+    ("kea-dhcp4", "kea-dhcp4-server"),
+    ("perfdhcp", "kea-admin"),
+    ("dhcpcd", "dhcpcd-base"),
+    ("dhcping", "dhcping"),
+    ("dhcp_release", "dnsmasq-utils"),
 ];
 
 /// Where a program is.

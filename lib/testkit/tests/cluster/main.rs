@@ -16,6 +16,7 @@ mod grpc;
 mod guard;
 mod harness;
 mod judges;
+mod kea;
 mod killing;
 mod leases;
 mod links;
