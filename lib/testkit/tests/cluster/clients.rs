@@ -1,4 +1,4 @@
-//! dhclient, udhcpc and dhcrelay, each with a script that touches nothing outside its namespace: it sets the interface's
+//! dhclient, dhcpcd, udhcpc and dhcrelay, each with a script that touches nothing outside its namespace: it sets the interface's
 //! address and route there, and writes down what it was told.
 
 use std::{
@@ -88,6 +88,25 @@ pub fn dhclient_asking(machine: &Namespace, folder: &Path, further: &str) -> Cli
     command.args(["-4", "-d", "-sf"]).arg(script).arg("-cf").arg(settings);
     command.arg("-lf").arg(folder.join("leases")).arg("-pf").arg(folder.join("pid")).arg("eth0");
     Client { process: Process::start("dhclient", command, &folder.join("log")), folder: folder.to_owned() }
+}
+
+/// dhcpcd, in the foreground; its files are those of the folder, not the host's.
+pub fn dhcpcd(machine: &Namespace, folder: &Path) -> Client {
+    let apply = "case $reason in BOUND|RENEW|REBIND|REBOOT)\n\
+        ip addr replace $new_ip_address/24 dev eth0\n\
+        for r in $new_routers; do ip route replace default via $r; done;;\n\
+        esac\nexport reason";
+    let script = script(folder, "$reason", apply);
+    let settings = folder.join("dhcpcd.conf");
+    // Nobody else has the address, and nobody waits for chance.
+    fs::write(&settings, "noarp\nnodelay\nipv4only\nnoipv4ll\noption host_name, domain_name, routers\n")
+        .expect("a file can be written");
+    // `ip netns exec` gives it mounts of its own, which end with it.
+    let alone = "mount -t tmpfs none /run && mkdir -p /var/lib/dhcpcd && mount -t tmpfs none /var/lib/dhcpcd && exec \"$@\"";
+    let mut command = machine.command("sh");
+    command.args(["-c", alone, "sh"]).arg(tool("dhcpcd")).args(["-B", "-4", "-d", "--noconfigure", "-f"]);
+    command.arg(settings).arg("-c").arg(script).arg("eth0");
+    Client { process: Process::start("dhcpcd", command, &folder.join("log")), folder: folder.to_owned() }
 }
 
 /// busybox' udhcpc, in the foreground; SIGUSR1 makes it renew.

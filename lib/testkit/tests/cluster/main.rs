@@ -11,6 +11,7 @@ mod dhcp;
 mod dhcp_options;
 mod dns;
 mod explain;
+mod foreign;
 mod fresh;
 mod grpc;
 mod guard;
