@@ -138,7 +138,6 @@ fn pooled(told: &Told, [address, lease]: [&str; 2], network: &str) -> String {
 }
 
 #[test]
-#[ignore = "dhcpd.v4.unknown is not served yet"]
 fn unknown_machines_lease_renew_and_give_back_with_udhcpc_dhclient_and_dhcpcd() {
     need_tools(&["udhcpc", "dhclient", "dhcpcd", "dhcrelay"]);
     let cluster = Cluster::start_with(scene::inventory(), &pools());
@@ -160,6 +159,8 @@ fn unknown_machines_lease_renew_and_give_back_with_udhcpc_dhclient_and_dhcpcd() 
     let folder = cluster.folder().join("n2");
     let two = dhclient(&wire.node2, &folder);
     let leased = pooled(&two.told("BOUND", 1), keys, "172.16.0.");
+    let written = || std::fs::read_to_string(folder.join("leases")).unwrap_or_default().contains(&leased);
+    within(ANSWER, "it writes its lease down, after it has told", || written().then_some(()));
     drop(two);
     power_on(&wire.node2, "02:7b:00:00:00:01");
     let two = dhclient(&wire.node2, &folder);

@@ -64,7 +64,6 @@ fn every_promise_to_known_machines_is_kept_in_the_eyes_of_scapy() {
 }
 
 #[test]
-#[ignore = "dhcpd.v4.unknown is not served yet"]
 fn every_promise_to_unknown_machines_is_kept_in_the_eyes_of_scapy() {
     let config = [CONFIG, include_str!("../judges/pools.yaml")].concat();
     hear(&court(inventory("conformance.py"), &config, |_| ()), "pools");
