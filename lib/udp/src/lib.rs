@@ -5,15 +5,14 @@
 //! IPV6_PKTINFO) and takes the source of each answer. Sockets are IPv4 or IPv6, never both (`IPV6_V6ONLY`): IPv4
 //! addresses stay IPv4 addresses, and both wildcards can be bound side by side.
 //!
-//! One datagram a call for now. Receiving and sending go through `control` (what is read from and put into control
-//! messages), which a batched `recvmmsg`/`sendmmsg` pair will share; callers of `receive` will not change.
+//! Datagrams are received one by one (`receive`) or as many as there are (`receive_batch`), and sent one by one.
 
+mod batch;
 mod control;
 
-use nix::{
-    errno::Errno,
-    sys::socket::{MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt},
-};
+pub use batch::Batch;
+
+use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Type};
 use std::{
     io,
@@ -129,13 +128,7 @@ impl Socket {
         let fd = self.socket.as_raw_fd();
         let message =
             recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control.0), MsgFlags::MSG_DONTWAIT)?;
-        let peer = message.address.as_ref().and_then(control::socket_address).ok_or(Errno::EAFNOSUPPORT)?;
-        Ok(Datagram {
-            length: message.bytes,
-            truncated: message.flags.contains(MsgFlags::MSG_TRUNC),
-            peer,
-            arrival: control::arrival(message.cmsgs()?),
-        })
+        Ok(batch::datagram(&message)?)
     }
 
     fn send_now(&self, bytes: &[u8], to: SocketAddr, from: Option<Arrival>) -> io::Result<()> {

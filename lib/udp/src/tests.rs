@@ -1,4 +1,4 @@
-use crate::{Arrival, Datagram, Options, Socket};
+use crate::{Arrival, Batch, Datagram, Options, Socket};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -134,4 +134,64 @@ async fn a_larger_receive_buffer_is_asked_for() {
     assert!(nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::Broadcast).unwrap());
     let local: IpAddr = socket.local_address().unwrap().ip();
     assert_eq!(local, IpAddr::from([127, 0, 0, 1]));
+}
+
+#[tokio::test]
+async fn a_burst_is_received_in_order_each_with_its_own_arrival() {
+    for (wildcard, first, second, client) in
+        [("0.0.0.0:0", "127.0.0.2", "127.0.0.3", "127.0.0.1:0"), ("[::]:0", "::1", "::1", "[::1]:0")]
+    {
+        let server = bind(wildcard);
+        let client = UdpSocket::bind(client).await.unwrap();
+        let asked = [at(first, &server), at(second, &server)];
+        for (number, asked) in (0..10_u8).zip(asked.iter().cycle()) {
+            client.send_to(&vec![number; number as usize], asked).await.unwrap();
+        }
+        let mut batch = Batch::new(16, 64);
+        let mut seen = 0;
+        while seen < 10 {
+            timeout(PATIENCE, server.receive_batch(&mut batch)).await.expect("a burst in time").unwrap();
+            for (bytes, datagram) in batch.iter() {
+                assert_eq!(bytes, vec![seen; seen as usize]);
+                assert_eq!(datagram.peer, client.local_addr().unwrap());
+                assert_eq!(datagram.arrival.address, Some(asked[seen as usize % 2].ip()));
+                assert_ne!(datagram.arrival.interface, 0);
+                seen += 1;
+            }
+        }
+        assert_eq!(server.try_receive_batch(&mut batch).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(batch.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_batch_takes_more_the_more_there_is_and_never_more_than_it_has_room_for() {
+    let server = bind("127.0.0.1:0");
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for _ in 0..40 {
+        client.send_to(b"x", server.local_address().unwrap()).await.unwrap();
+    }
+    let mut batch = Batch::new(16, 64);
+    let mut taken = Vec::new();
+    while taken.iter().sum::<usize>() < 40 {
+        taken.push(timeout(PATIENCE, server.receive_batch(&mut batch)).await.unwrap().unwrap());
+        assert_eq!(batch.len(), *taken.last().unwrap());
+    }
+    assert_eq!(taken, [4, 8, 16, 12]);
+}
+
+#[tokio::test]
+async fn a_datagram_longer_than_its_room_is_marked_and_the_next_one_is_whole() {
+    let server = bind("127.0.0.1:0");
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for bytes in [&[7; 100][..], &[], b"whole"] {
+        client.send_to(bytes, server.local_address().unwrap()).await.unwrap();
+    }
+    let mut batch = Batch::new(4, 10);
+    while batch.len() < 3 {
+        // Sending on loopback is done when `send_to` returns.
+        timeout(PATIENCE, server.receive_batch(&mut batch)).await.unwrap().unwrap();
+    }
+    let received: Vec<_> = batch.iter().map(|(bytes, datagram)| (bytes, datagram.truncated)).collect();
+    assert_eq!(received, [(&[7; 10][..], true), (&[], false), (b"whole", false)]);
 }
