@@ -34,6 +34,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout},
 };
+use udp::Batch;
 
 /// How often interfaces are read again though the kernel said nothing of a change: what it said may be lost. One system call
 /// for each interface.
@@ -42,7 +43,8 @@ const RESCAN: Duration = Duration::from_secs(5);
 /// How often loops show that they turn; a tenth of `daemon::PULSE_LIMIT`.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Received in a row before the loop looks at anything else: a burst costs one wake-up, shutdown waits for no more than this.
+/// Received in one call, and answered before the loop looks at anything else: a burst costs one wake-up, shutdown waits for no
+/// more than this.
 const BURST: usize = 64;
 
 /// The largest UDP payload: nothing is ever cut.
@@ -376,7 +378,7 @@ fn ended_well(ended: Result<(Arc<Listener>, io::Result<()>), tokio::task::JoinEr
 
 /// One socket's loop.
 async fn turn(shell: Arc<Shell>, listener: Arc<Listener>) -> (Arc<Listener>, io::Result<()>) {
-    let mut buffer = vec![0; LARGEST];
+    let mut batch = Batch::new(BURST, LARGEST);
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut errors = 0;
@@ -384,9 +386,9 @@ async fn turn(shell: Arc<Shell>, listener: Arc<Listener>) -> (Arc<Listener>, io:
         let received = tokio::select! {
             () = listener.closed.cancelled() => return (listener, Ok(())),
             _ = beat.tick() => { listener.turn(); continue }
-            received = listener.socket.receive(&mut buffer) => received,
+            received = listener.socket.receive_batch(&mut batch) => received,
         };
-        let Err(error) = received.map(|datagram| burst(&shell, &listener, &mut buffer, datagram)) else {
+        let Err(error) = received.map(|_| burst(&shell, &listener, &batch)) else {
             errors = 0;
             continue;
         };
@@ -402,12 +404,10 @@ async fn turn(shell: Arc<Shell>, listener: Arc<Listener>) -> (Arc<Listener>, io:
     }
 }
 
-/// A datagram and those already queued behind it. An error among them is met again by the next `receive`.
-fn burst(shell: &Arc<Shell>, listener: &Arc<Listener>, buffer: &mut [u8], first: udp::Datagram) {
-    shell.packet(listener, &buffer[..first.length], &first);
-    for _ in 1..BURST {
-        let Ok(datagram) = listener.socket.try_receive(buffer) else { return };
-        shell.packet(listener, &buffer[..datagram.length], &datagram);
+/// A datagram and those that were queued behind it.
+fn burst(shell: &Arc<Shell>, listener: &Arc<Listener>, batch: &Batch) {
+    for (bytes, datagram) in batch.iter() {
+        shell.packet(listener, bytes, datagram);
     }
 }
 
