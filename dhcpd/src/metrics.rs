@@ -23,6 +23,8 @@ pub struct Metrics {
     notes: Family<Kind, Counter>,
     send_errors: Family<Way, Counter>,
     receive_errors: Counter,
+    /// Packets that the kernel had no room for.
+    pub kernel_drops: Counter,
     /// Requests that wait for the inventory or for room to send.
     pub in_flight: Gauge,
     /// Unknown MACs that are remembered.
@@ -129,6 +131,11 @@ impl Metrics {
             metrics.send_errors.clone(),
         );
         registry.register("receive_errors", "Errors while receiving", metrics.receive_errors.clone());
+        registry.register(
+            "kernel_drops",
+            "Packets dropped because a receive buffer was full",
+            metrics.kernel_drops.clone(),
+        );
         registry.register("in_flight", "Requests that wait", metrics.in_flight.clone());
         registry.register("unknown_macs", "Unknown MACs remembered", metrics.unknown_macs.clone());
         registry.register("sockets", "Sockets open", metrics.sockets.clone());

@@ -183,6 +183,7 @@ impl Server {
                 _ = beat.tick() => if self.shell.sockets.all_turned() { pulse.beat() },
                 _ = rescan.tick() => {
                     self.rescan();
+                    self.count_drops();
                     self.hosts.look();
                     self.take();
                     self.count();
@@ -282,6 +283,19 @@ impl Server {
                 }
             }
             Err(error) => tracing::error!(error = format!("{error:#}"), "the sockets stay as they are"),
+        }
+    }
+
+    /// What was thrown away before we could receive it.
+    fn count_drops(&self) {
+        let Ok(dropped @ 1..) = self.shell.sockets.dropped() else { return };
+        self.shell.metrics.kernel_drops.inc_by(dropped);
+        if let Some(left_out) = self.shell.quiet.admit("kernel_drops", Instant::now().into_std()) {
+            tracing::warn!(
+                dropped,
+                left_out,
+                "the kernel had no room for packets: raise net.core.rmem_max and start dhcpd again"
+            );
         }
     }
 

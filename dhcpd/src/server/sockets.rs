@@ -17,11 +17,11 @@ use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tokio_util::sync::CancellationToken;
-use udp::{Options, Socket};
+use udp::{Drops, Options, Socket};
 
 /// Ten thousand machines that boot together send as many messages within a second or two; with what the kernel counts for
 /// each (about 800 bytes) that is 8 MB. The kernel gives at most `net.core.rmem_max`.
@@ -59,6 +59,7 @@ pub struct Listener {
     /// Cancelled when it is not wanted any more.
     pub closed: CancellationToken,
     turned: AtomicBool,
+    dropped: AtomicU64,
 }
 
 impl Listener {
@@ -86,6 +87,7 @@ impl Listener {
             port,
             closed: CancellationToken::new(),
             turned: AtomicBool::new(true),
+            dropped: AtomicU64::new(0),
         })
     }
 
@@ -201,6 +203,16 @@ impl Sockets {
         // Every one is asked, so that all are asked anew the next time.
         let hanging = |listener: &&Arc<Listener>| !listener.turned.swap(false, Ordering::Relaxed);
         self.open.load().iter().filter(hanging).count() == 0
+    }
+
+    /// What the kernel dropped since this was asked last, because our buffers were full.
+    pub fn dropped(&self) -> io::Result<u64> {
+        let drops = Drops::read()?;
+        let new = |listener: &Arc<Listener>| {
+            let all = drops.of(&listener.socket)?;
+            Ok(all.saturating_sub(listener.dropped.swap(all, Ordering::Relaxed)))
+        };
+        self.open.load().iter().map(new).sum()
     }
 
     /// The addresses sockets are bound to.

@@ -9,8 +9,10 @@
 
 mod batch;
 mod control;
+mod drops;
 
 pub use batch::Batch;
+pub use drops::Drops;
 
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Type};
