@@ -19,10 +19,11 @@ lint: ## formatting, clippy and documentation, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items --quiet
 
-bench: ## figures beside peers, in one run (two cores); PARTS="look-ups refresh change start" chooses
+bench: ## figures beside peers, in one run (two cores); PARTS="look-ups refresh change start dhcp" chooses; installs the peers
+	@.ci/tools lib/testkit/bench-tools.txt
 	@echo "building the programs (release; a few minutes the first time) ..."
 	@cargo build --release --locked --workspace --bins
-	@target/release/bench $(PARTS)
+	@.ci/as-root target/release/bench $(PARTS)
 
 tools: ## installs what the tests need: Debian packages, grpcurl
 	.ci/tools

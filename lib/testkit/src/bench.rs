@@ -7,10 +7,12 @@
 //! refresh    whole reads at 1k, 10k and 100k interfaces
 //! change     from a change in SMD to an answer of dnsd and dhcpd, and to 500 watchers
 //! start      from exec to ready while SMD is down
+//! dhcp       DHCPv4 beside Kea and dnsmasq: CPU per reply, ten thousand machines at once, a flood
 //! ```
 //! Absolute figures drift with the machine; ratios within one run are what counts.
 
 mod change;
+mod dhcp;
 pub mod hello;
 mod lab;
 mod look_ups;
@@ -32,13 +34,15 @@ pub enum Part {
     Change,
     /// Exec to ready.
     Start,
+    /// DHCPv4; needs root.
+    Dhcp,
 }
 
 /// Every part.
-pub const ALL: [Part; 4] = [Part::LookUps, Part::Refresh, Part::Change, Part::Start];
+pub const ALL: [Part; 5] = [Part::LookUps, Part::Refresh, Part::Change, Part::Start, Part::Dhcp];
 
-/// Measures these and prints a table for each. `programs` is where the programs are.
-pub fn run(parts: &[Part], programs: PathBuf) -> anyhow::Result<()> {
+/// Measures these and prints a table for each. `programs` is where the programs are; `short`: the flood is a short one.
+pub fn run(parts: &[Part], programs: PathBuf, short: bool) -> anyhow::Result<()> {
     let lab = Lab::new(programs)?;
     println!("{}\n", lab.machine());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -49,6 +53,7 @@ pub fn run(parts: &[Part], programs: PathBuf) -> anyhow::Result<()> {
                 Part::Refresh => refresh::measure(&lab).await?,
                 Part::Change => change::measure(&lab).await?,
                 Part::Start => start::measure(&lab).await?,
+                Part::Dhcp => dhcp::measure(&lab, short)?,
             }
         }
         Ok(())

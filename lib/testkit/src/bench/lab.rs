@@ -95,15 +95,36 @@ impl Lab {
         Ok(smd)
     }
 
+    /// A directory of this name.
+    pub fn room(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let room = self.directory.path().join(name);
+        fs::create_dir_all(&room)?;
+        Ok(room)
+    }
+
     /// Writes a configuration for all programs.
     pub fn configure(&self, name: &str, smd: &str, ports: Ports, more: &str) -> anyhow::Result<PathBuf> {
-        let Ports { smd_cache, dhcpd, dnsd } = ports;
-        let run = self.directory.path().join(name);
-        fs::create_dir_all(&run)?;
+        let dhcpd = ports.dhcpd;
+        let v4 =
+            format!("{{listen: [\"{dhcpd}\"], server_id: 127.0.0.1, subnets: [{{cidr: 172.16.0.0/12}}]}}");
+        self.configure_with(name, smd, ports, &v4, more)
+    }
+
+    /// The same with this `dhcpd.v4`.
+    pub fn configure_with(
+        &self,
+        name: &str,
+        smd: &str,
+        ports: Ports,
+        v4: &str,
+        more: &str,
+    ) -> anyhow::Result<PathBuf> {
+        let Ports { smd_cache, dnsd, .. } = ports;
+        let run = self.room(name)?;
         let text = format!(
             "domain: bench.cluster
 inventory: {{endpoints: [\"http://{smd_cache}\"], replica_file: \"{run}/replica-{{program}}\"}}
-dhcpd: {{admin: 127.0.0.1:0, v4: {{listen: [\"{dhcpd}\"], server_id: 127.0.0.1, subnets: [{{cidr: 172.16.0.0/12}}]}}}}
+dhcpd: {{admin: 127.0.0.1:0, v4: {v4}}}
 dnsd: {{admin: 127.0.0.1:0, listen: [\"{dnsd}\"]}}
 smd_cache:
   admin: 127.0.0.1:0
@@ -125,6 +146,11 @@ smd_cache:
         let mut command = Command::new(self.programs.join(name));
         command.arg("--config").arg(config).args(["--log-format", "text"]).env("RUNTIME_DIR", &runtime);
         self.run(name, self.cores[0], &command, runtime)
+    }
+
+    /// Starts a program that is not ours.
+    pub fn measured(&self, name: &'static str, command: &Command, room: PathBuf) -> anyhow::Result<Server> {
+        self.run(name, self.cores[0], command, room)
     }
 
     /// Starts the peer of look-ups.

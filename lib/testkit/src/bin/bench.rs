@@ -11,6 +11,9 @@ struct Args {
     /// Only these
     #[arg(value_enum)]
     parts: Vec<Which>,
+    /// A flood of 20 seconds instead of 5 minutes
+    #[arg(long)]
+    short: bool,
     /// Serve greetings on this address instead: the peer of look-ups
     #[arg(long, hide = true)]
     hello: Option<SocketAddr>,
@@ -22,13 +25,14 @@ enum Which {
     Refresh,
     Change,
     Start,
+    Dhcp,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.hello {
         Some(address) => bench::hello::serve(address),
-        None => measure(&args.parts),
+        None => measure(&args.parts, args.short),
     };
     done.map_or_else(
         |error| {
@@ -39,14 +43,15 @@ fn main() -> ExitCode {
     )
 }
 
-fn measure(which: &[Which]) -> anyhow::Result<()> {
+fn measure(which: &[Which], short: bool) -> anyhow::Result<()> {
     let part = |which: &Which| match which {
         Which::LookUps => Part::LookUps,
         Which::Refresh => Part::Refresh,
         Which::Change => Part::Change,
         Which::Start => Part::Start,
+        Which::Dhcp => Part::Dhcp,
     };
     let parts: Vec<Part> = if which.is_empty() { ALL.to_vec() } else { which.iter().map(part).collect() };
     let programs = current_exe()?.parent().map(Into::into).unwrap_or_default();
-    bench::run(&parts, programs)
+    bench::run(&parts, programs, short)
 }
