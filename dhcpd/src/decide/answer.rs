@@ -84,6 +84,9 @@ impl Answer<'_, '_> {
         if kind == MessageType::Ack {
             packet.ciaddr = message.ciaddr;
         }
+        if is_inform && message.is_relayed() && message.ciaddr.is_unspecified() {
+            packet.flags |= BROADCAST_FLAG; // the relay has no address to bring it to
+        }
         self.put_options(&mut packet.options, boot_file.as_ref(), next_server, client, is_inform);
 
         let left_out = packet.left_out();

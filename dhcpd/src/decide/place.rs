@@ -38,13 +38,16 @@ impl<'a> Place<'a> {
     /// Of a machine that may have any address.
     pub(super) fn of_stranger(question: &Question<'a>) -> Place<'a> {
         let message = question.message;
-        let selected = message.relay_address(LINK_SELECTION).or(message.address(OptionCode::SubnetSelection));
-        let link = selected.or(Some(message.giaddr).filter(|_| message.is_relayed()));
-        if let Some(link) = link {
+        // RFC 3011: an option we cannot honour is as if it were not there, and is not returned.
+        let selected = message
+            .address(OptionCode::SubnetSelection)
+            .filter(|selected| question.network(*selected).is_some());
+        let relay = Some(message.giaddr).filter(|_| message.is_relayed());
+        if let Some(link) = message.relay_address(LINK_SELECTION).or(selected).or(relay) {
             match question.network(link) {
                 Some(network) => return Place::Subnet { network, link },
                 None if message.is_relayed() => return Place::Unconfigured { link },
-                None => {} // RFC 3011: an option we cannot honour is as if it were not there, and is not returned
+                None => {}
             }
         }
         match is_unicast(question) {

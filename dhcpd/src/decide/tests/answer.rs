@@ -87,6 +87,18 @@ fn a_rule_comes_before_the_subnet_and_that_before_the_global_values() {
 }
 
 #[test]
+fn an_inform_that_a_relay_brings_without_an_address_is_answered_by_broadcast() {
+    let flags = |request: Request| {
+        let decision = ask(FILE, &request, &unicast("10.40.1.1:67"), &found(node(&["10.40.1.13"])));
+        let Outcome::Reply(reply) = decision.outcome else { panic!("{decision}") };
+        reply.packet.flags
+    };
+    let relayed = new(Inform).relayed(ip("10.40.1.1"));
+    assert_eq!(flags(relayed.clone()), crate::wire::BROADCAST_FLAG);
+    assert_eq!(flags(relayed.client("10.40.1.13")), 0);
+}
+
+#[test]
 fn a_known_machine_gets_all_that_is_configured_and_dns_where_asked_for() {
     let codes = |request: &Request| {
         let decision = ask(FILE, request, &broadcast(), &found(node(&["172.16.0.11"])));

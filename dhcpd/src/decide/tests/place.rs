@@ -45,6 +45,8 @@ fn the_address_fits_the_place() {
         (&two, link("10.40.1.1", "192.168.77.0"), near(""), "OFFER 10.40.1.13", "unconfigured_subnet"),
         (&two, link("10.40.1.1", "172.16.0.0").address(118, "10.40.1.0"), near(""), "OFFER 172.16.0.13", ""),
         (&two, relayed("10.40.1.1").address(118, "172.16.0.0"), near(""), "OFFER 172.16.0.13", ""),
+        (&two, relayed("10.40.1.1").address(118, "192.168.77.0"), near(""), "OFFER 10.40.1.13", ""),
+        (&two, relayed("172.16.0.5").address(118, "192.168.77.0"), near(""), "OFFER 172.16.0.13", ""),
         (&two, new(Discover).address(118, "10.40.1.0"), broadcast(), "OFFER 10.40.1.13", ""),
         (&two, new(Discover).address(118, "192.168.77.0"), broadcast(), "OFFER 172.16.0.13", ""),
         (&two, relayed("10.40.1.1").option(82, &[5, 3, 1, 2, 3]), near(""), "OFFER 10.40.1.13", ""),

@@ -160,10 +160,6 @@ difference(
     values("to giaddr", r"inform relayed ciaddr"),
 )
 difference(
-    "INFORM through a relay: broadcast flag without ciaddr", "copied", "set",
-    "The relay finds the client by its hardware address", values("flags", r"inform relayed( 54=us)?$", ours="0"),
-)
-difference(
     "netmask (1) in answers to INFORM", "sent", "left out",
     "RFC 2131 §4.3.5: all parameters but those of the lease", values("1", r"inform", kea="absent"),
 )
