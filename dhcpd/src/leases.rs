@@ -18,6 +18,8 @@ pub mod page;
 mod pool;
 pub mod store;
 mod taken;
+#[cfg(test)]
+mod tests;
 
 pub use pool::Pool;
 pub use taken::{ranges, taken};
@@ -87,6 +89,11 @@ impl State {
             State::Free(_) => None,
             State::Offered(at) | State::Leased(at) | State::SetAside(at) | State::Kept(at) => Some(at),
         }
+    }
+
+    /// By its machine.
+    fn is_held(self) -> bool {
+        matches!(self, State::Offered(_) | State::Leased(_))
     }
 
     fn label(self) -> &'static str {
@@ -326,16 +333,18 @@ impl Leases {
         }
     }
 
-    /// The row of a grant is on disk: the lease runs. Not where the address went another way meanwhile.
-    pub fn committed(&mut self, row: &Row, now: Instant, wall: i64) {
+    /// The row of a grant is on disk: the lease runs until `end`, and its holder may be told. Not (`false`) where the
+    /// address went another way meanwhile.
+    pub fn committed(&mut self, row: &Row, end: Instant) -> bool {
         if self.hold(row.mac, row.address).is_none() {
-            return;
+            return false;
         }
-        self.set(row.address, row.mac, State::Leased(until(row, now, wall)));
+        self.set(row.address, row.mac, State::Leased(end));
         self.name(row);
         if let Some(owner) = self.owners.get_mut(&row.mac) {
             owner.declined = 0;
         }
+        true
     }
 
     /// The store was opened and holds these. What memory holds counts more, for it may have been promised while another
@@ -358,16 +367,13 @@ impl Leases {
             self.name(row);
         }
         let held: HashMap<Ipv4Addr, &Row> = rows.iter().map(|row| (row.address, row)).collect();
-        let lacks = |(address, entry): (&Ipv4Addr, &Entry)| match entry.state {
-            State::Leased(end) if held.get(address).is_none_or(|row| row.mac != entry.mac) => {
-                Some(store::Change::Put(Row {
-                    mac: entry.mac,
-                    address: *address,
-                    expiry: wall.saturating_add(end.saturating_duration_since(now).as_secs() as i64),
-                    hostname: entry.hostname.to_string(),
-                }))
-            }
-            _ => None,
+        let lacks = |(address, entry): (&Ipv4Addr, &Entry)| {
+            let State::Leased(end) = entry.state else { return None };
+            let expiry = wall.saturating_add(end.saturating_duration_since(now).as_secs() as i64);
+            let is_there = |row: &&Row| row.mac == entry.mac && row.expiry >= expiry;
+            let (mac, hostname) = (entry.mac, entry.hostname.to_string());
+            let put = || store::Change::Put(Row { mac, address: *address, expiry, hostname });
+            (!held.get(address).is_some_and(is_there)).then(put)
         };
         self.entries.iter().filter_map(lacks).collect()
     }
@@ -480,20 +486,19 @@ impl Leases {
     fn free(&mut self, mac: Mac, address: Ipv4Addr, wall: i64, changes: &mut Vec<store::Change>) {
         let Some(hold) = self.hold(mac, address) else { return };
         self.release(address);
-        if hold == Hold::Leased {
-            let hostname =
-                self.entries.get(&address).map(|entry| entry.hostname.to_string()).unwrap_or_default();
-            changes.push(store::Change::Put(Row { mac, address, expiry: wall, hostname }));
-        }
+        let hostname = self.entries.get(&address).map(|entry| entry.hostname.to_string()).unwrap_or_default();
+        changes.push(match hold {
+            Hold::Leased => store::Change::Put(Row { mac, address, expiry: wall, hostname }),
+            // The row of a grant may be on its way to the disk.
+            Hold::Offered => store::Change::Remove(address),
+        });
     }
 
     fn forget(&mut self, mac: Mac, changes: &mut Vec<store::Change>) {
-        let held: Vec<(Ipv4Addr, Hold)> = self.holds(mac).collect();
-        for (address, hold) in held {
+        let held: Vec<Ipv4Addr> = self.holds(mac).map(|(address, _)| address).collect();
+        for address in held {
             self.release(address);
-            if hold == Hold::Leased {
-                changes.push(store::Change::Remove(address));
-            }
+            changes.push(store::Change::Remove(address)); // of an offer, too: the row may be on its way to the disk
         }
     }
 
@@ -506,10 +511,10 @@ impl Leases {
     }
 
     fn set_aside(&mut self, mac: Mac, address: Ipv4Addr, now: Instant, changes: &mut Vec<store::Change>) {
-        let Some(hold) = self.hold(mac, address) else { return };
-        if hold == Hold::Leased {
-            changes.push(store::Change::Remove(address));
+        if self.hold(mac, address).is_none() {
+            return;
         }
+        changes.push(store::Change::Remove(address)); // of an offer, too: the row may be on its way to the disk
         let owner = self.owners.entry(mac).or_default();
         owner.declined = owner.declined.saturating_add(1);
         if owner.declined > DECLINES {
@@ -544,11 +549,13 @@ impl Leases {
             self.timers.remove(&(end, address));
         }
         match before {
-            Some((owner, _)) if owner == mac => {}
-            Some((owner, _)) => {
+            Some((owner, _)) if owner != mac => {
                 self.disown(owner, address);
                 self.own(mac, address);
             }
+            // Its own of long ago may no longer be thought of as that.
+            Some((_, before)) if state.is_held() && !before.is_held() => self.own(mac, address),
+            Some(_) => {}
             None => self.own(mac, address),
         }
         let used = self.used(address);

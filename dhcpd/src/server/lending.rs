@@ -49,6 +49,8 @@ pub enum Ticket {
 /// A lease and the reply that grants it.
 pub struct Promise {
     row: Row,
+    /// When the lease ends, by a clock that nobody sets.
+    end: Instant,
     request: Request,
     reply: Box<Reply>,
 }
@@ -230,7 +232,10 @@ impl Book {
             Change::Remove(_) => None,
         });
         let (ticket, now) = match (reply, granted.filter(|_| is_grant)) {
-            (Some(reply), Some(row)) => (Ticket::Promise(Box::new(Promise { row, request, reply })), None),
+            (Some(reply), Some(row)) => {
+                let end = Instant::now() + lease_time(updates);
+                (Ticket::Promise(Box::new(Promise { row, end, request, reply })), None)
+            }
             (reply, _) => (Ticket::Nothing, reply.map(|reply| (request, reply))),
         };
         if self.submit(std::mem::take(&mut changes), ticket).is_err() {
@@ -254,11 +259,11 @@ impl Shell {
                 }
             }
             Event::Committed(tickets) => {
-                let promises: Vec<Box<Promise>> = tickets.into_iter().filter_map(Ticket::promise).collect();
-                let (now, wall) = (Instant::now(), wall());
+                let mut promises: Vec<Box<Promise>> =
+                    tickets.into_iter().filter_map(Ticket::promise).collect();
                 {
                     let mut book = lending.lock();
-                    promises.iter().for_each(|promise| book.leases.committed(&promise.row, now, wall));
+                    promises.retain(|promise| book.leases.committed(&promise.row, promise.end));
                 }
                 for promise in promises {
                     self.guarded(|| self.reply(&promise.request, &promise.reply));
@@ -280,6 +285,15 @@ impl Ticket {
             Ticket::Nothing => None,
         }
     }
+}
+
+/// Of the lease that is granted.
+fn lease_time(updates: &[Update]) -> Duration {
+    let time = |update: &Update| match update {
+        Update::Grant { time, .. } => Some(Duration::from_secs((*time).into())),
+        _ => None,
+    };
+    updates.iter().find_map(time).unwrap_or_default()
 }
 
 /// Unix seconds.
