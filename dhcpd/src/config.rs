@@ -134,13 +134,19 @@ fn subnets(v4: &config::DhcpV4, global: &Values) -> Vec<Subnet> {
             auto_configure: subnet.auto_configure.or(global.auto_configure),
         },
     });
-    let pools = v4.unknown.iter().flat_map(|unknown| &unknown.pools).map(|pool| Subnet {
-        cidr: pool.subnet.trunc(),
-        values: Values { netmask: Some(pool.subnet.prefix_len()), ..global.clone() },
-    });
-    let mut subnets: Vec<Subnet> = listed.chain(pools).collect();
-    // Stable: where a pool lies in a listed subnet, the listed one stays in front.
-    subnets.sort_by_key(|subnet| std::cmp::Reverse(subnet.cidr.prefix_len()));
+    let mut listed: Vec<Subnet> = listed.collect();
+    let longest_first = |subnet: &Subnet| std::cmp::Reverse(subnet.cidr.prefix_len());
+    listed.sort_by_key(longest_first);
+    let pool = |pool: &config::Pool| {
+        let cidr = pool.subnet.trunc();
+        let wider = listed.iter().find(|subnet| subnet.cidr.contains(&cidr));
+        let values = wider.map_or(global, |subnet| &subnet.values).clone();
+        Subnet { cidr, values: Values { netmask: Some(cidr.prefix_len()), ..values } }
+    };
+    let pools: Vec<Subnet> = v4.unknown.iter().flat_map(|unknown| &unknown.pools).map(pool).collect();
+    let mut subnets: Vec<Subnet> = listed.into_iter().chain(pools).collect();
+    // Stable: of a pool's and a listed one that are the same, the listed one stays in front.
+    subnets.sort_by_key(longest_first);
     subnets
 }
 

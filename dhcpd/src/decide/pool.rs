@@ -54,8 +54,11 @@ impl<'a> Question<'a> {
     }
 
     fn offer(&self, pools: Pools<'a>, mac: Mac) -> Option<Decision> {
+        // What it holds comes first, be it of a wider pool.
+        let holds = |pool: &&Pool| pools.leases.holds(mac).any(|(address, _)| pool.covers(address));
+        let (held, others): (Vec<&Pool>, Vec<&Pool>) = self.pools_here(pools.leases).partition(holds);
         let mut last = None;
-        for pool in self.pools_here(pools.leases) {
+        for pool in held.into_iter().chain(others) {
             last = Some(pool);
             if let Some(silent) = unable(pools.leases) {
                 return Some(Decision::silent(silent));
@@ -129,7 +132,9 @@ impl<'a> Question<'a> {
     /// NAK; what it asked for, if it held that, is free again.
     fn refuse_guest(&self, leases: &Leases, mac: Mac) -> Decision {
         let held = self.wanted().filter(|wanted| leases.hold(mac, *wanted) == Some(Hold::Leased));
-        answer::refuse(self).and(held.map(|address| Update::Free { mac, address }))
+        let decision = answer::refuse(self);
+        let is_said = matches!(decision.outcome, Outcome::Reply(_)); // else it goes on using it
+        decision.and(held.filter(|_| is_said).map(|address| Update::Free { mac, address }))
     }
 
     /// RELEASE and DECLINE: only when they name us, from the machine that holds the address.

@@ -10,6 +10,7 @@ mod boot;
 mod hosts;
 mod options;
 mod place;
+mod pool;
 mod transcript;
 
 const MAC: Mac = Mac([2, 0, 0, 0, 1, 1]);
