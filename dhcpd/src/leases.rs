@@ -76,6 +76,8 @@ enum State {
     /// Nobody's; the less, the longer ago it was used.
     Free(u64),
     Offered(Instant),
+    /// Granted, and its row is on its way to the disk.
+    Promised(Instant),
     Leased(Instant),
     /// Somebody uses it without having asked.
     SetAside(Instant),
@@ -87,19 +89,23 @@ impl State {
     fn until(self) -> Option<Instant> {
         match self {
             State::Free(_) => None,
-            State::Offered(at) | State::Leased(at) | State::SetAside(at) | State::Kept(at) => Some(at),
+            State::Offered(at)
+            | State::Promised(at)
+            | State::Leased(at)
+            | State::SetAside(at)
+            | State::Kept(at) => Some(at),
         }
     }
 
     /// By its machine.
     fn is_held(self) -> bool {
-        matches!(self, State::Offered(_) | State::Leased(_))
+        matches!(self, State::Offered(_) | State::Promised(_) | State::Leased(_))
     }
 
     fn label(self) -> &'static str {
         match self {
             State::Free(_) => "free",
-            State::Offered(_) => "offered",
+            State::Offered(_) | State::Promised(_) => "offered",
             State::Leased(_) => "leased",
             State::SetAside(_) => "set_aside",
             State::Kept(_) => "kept",
@@ -251,7 +257,7 @@ impl Leases {
     pub fn hold(&self, mac: Mac, address: Ipv4Addr) -> Option<Hold> {
         let entry = self.entries.get(&address).filter(|entry| entry.mac == mac)?;
         match entry.state {
-            State::Offered(_) => Some(Hold::Offered),
+            State::Offered(_) | State::Promised(_) => Some(Hold::Offered),
             State::Leased(_) => Some(Hold::Leased),
             State::Free(_) | State::SetAside(_) | State::Kept(_) => None,
         }
@@ -336,7 +342,7 @@ impl Leases {
     /// The row of a grant is on disk: the lease runs until `end`, and its holder may be told. Not (`false`) where the
     /// address went another way meanwhile.
     pub fn committed(&mut self, row: &Row, end: Instant) -> bool {
-        if self.hold(row.mac, row.address).is_none() {
+        if !self.is_written(row.mac, row.address) {
             return false;
         }
         self.set(row.address, row.mac, State::Leased(end));
@@ -451,7 +457,7 @@ impl Leases {
             let Some(count) = place(address).map(|place| &mut counts[place]) else { continue };
             match entry.state {
                 State::Free(_) => {}
-                State::Offered(_) => count.offered += 1,
+                State::Offered(_) | State::Promised(_) => count.offered += 1,
                 State::Leased(_) => count.leased += 1,
                 State::SetAside(_) | State::Kept(_) => count.set_aside += 1,
             }
@@ -469,7 +475,7 @@ impl Leases {
 
     fn offer(&mut self, mac: Mac, address: Ipv4Addr, now: Instant) {
         // What is leased to it stays leased: an offer of the same takes nothing away.
-        if self.hold(mac, address) != Some(Hold::Leased) {
+        if !self.is_written(mac, address) {
             self.set(address, mac, State::Offered(now + OFFER_HOLD));
         }
     }
@@ -479,32 +485,47 @@ impl Leases {
         let least = now + COMMIT_HOLD;
         match self.entries.get(&address).filter(|entry| entry.mac == mac).map(|entry| entry.state) {
             Some(State::Leased(end)) => self.set(address, mac, State::Leased(end.max(least))),
-            _ => self.set(address, mac, State::Offered(least)),
+            _ => self.set(address, mac, State::Promised(least)),
         }
     }
 
+    /// Whether a machine's hold on an address is on disk, or on its way there.
+    fn is_written(&self, mac: Mac, address: Ipv4Addr) -> bool {
+        let state = self.entries.get(&address).filter(|entry| entry.mac == mac).map(|entry| entry.state);
+        matches!(state, Some(State::Promised(_) | State::Leased(_)))
+    }
+
     fn free(&mut self, mac: Mac, address: Ipv4Addr, wall: i64, changes: &mut Vec<store::Change>) {
-        let Some(hold) = self.hold(mac, address) else { return };
+        let Some(entry) = self.entries.get(&address).filter(|entry| entry.mac == mac) else { return };
+        let hostname = entry.hostname.to_string();
+        match entry.state {
+            State::Leased(_) => {
+                changes.push(store::Change::Put(Row { mac, address, expiry: wall, hostname }))
+            }
+            State::Promised(_) => changes.push(store::Change::Remove(address)),
+            State::Offered(_) => {}
+            State::Free(_) | State::SetAside(_) | State::Kept(_) => return,
+        }
         self.release(address);
-        let hostname = self.entries.get(&address).map(|entry| entry.hostname.to_string()).unwrap_or_default();
-        changes.push(match hold {
-            Hold::Leased => store::Change::Put(Row { mac, address, expiry: wall, hostname }),
-            // The row of a grant may be on its way to the disk.
-            Hold::Offered => store::Change::Remove(address),
-        });
     }
 
     fn forget(&mut self, mac: Mac, changes: &mut Vec<store::Change>) {
         let held: Vec<Ipv4Addr> = self.holds(mac).map(|(address, _)| address).collect();
         for address in held {
+            self.unwrite(mac, address, changes);
             self.release(address);
-            changes.push(store::Change::Remove(address)); // of an offer, too: the row may be on its way to the disk
+        }
+    }
+
+    fn unwrite(&self, mac: Mac, address: Ipv4Addr, changes: &mut Vec<store::Change>) {
+        if self.is_written(mac, address) {
+            changes.push(store::Change::Remove(address));
         }
     }
 
     fn withdraw(&mut self, mac: Mac) {
-        let offered: Vec<Ipv4Addr> =
-            self.holds(mac).filter(|(_, hold)| *hold == Hold::Offered).map(|(address, _)| address).collect();
+        let held = self.holds(mac).map(|(address, _)| address);
+        let offered: Vec<Ipv4Addr> = held.filter(|address| !self.is_written(mac, *address)).collect();
         for address in offered {
             self.release(address);
         }
@@ -514,7 +535,7 @@ impl Leases {
         if self.hold(mac, address).is_none() {
             return;
         }
-        changes.push(store::Change::Remove(address)); // of an offer, too: the row may be on its way to the disk
+        self.unwrite(mac, address, changes);
         let owner = self.owners.entry(mac).or_default();
         owner.declined = owner.declined.saturating_add(1);
         if owner.declined > DECLINES {

@@ -261,7 +261,7 @@ fn the_fourth_decline_of_a_machine_does_not_count_until_it_got_a_lease() {
     let mut scene = Scene::of(100);
     let decline = |scene: &mut Scene| {
         let address = scene.offer(1);
-        assert_eq!(scene.apply(Update::SetAside { mac: mac(1), address }), [Change::Remove(address)]);
+        assert_eq!(scene.apply(Update::SetAside { mac: mac(1), address }), []);
         assert_eq!(scene.hold(1, &address.to_string()), None);
         scene.leases.counts()[0].set_aside
     };
@@ -303,6 +303,27 @@ fn a_machine_that_is_forgotten_leaves_no_row_not_even_one_on_its_way() {
     scene.grant(2, second, HOUR);
     assert_eq!(scene.apply(Update::Forget(mac(2))), [Change::Remove(second)]);
     assert_eq!((scene.leases.holds(mac(1)).count(), scene.leases.holds(mac(2)).count()), (0, 0));
+}
+
+#[test]
+fn a_grant_that_was_taken_back_is_told_nobody_though_the_address_is_offered_again() {
+    let mut scene = Scene::of(1);
+    let address = scene.offer(1);
+    let row = scene.grant(1, address, HOUR);
+    scene.apply(Update::Forget(mac(1)));
+    assert_eq!(scene.offer(1), address);
+    assert!(!scene.leases.committed(&row, scene.now() + Duration::from_secs(HOUR.into())));
+    assert_eq!(scene.hold(1, "10.0.0.1"), Some(Hold::Offered));
+}
+
+#[test]
+fn a_grant_on_its_way_to_the_disk_is_no_offer_any_more() {
+    let mut scene = Scene::of(1);
+    let address = scene.offer(1);
+    let row = scene.grant(1, address, HOUR);
+    assert_eq!(scene.offer(1), address, "asked again meanwhile");
+    assert_eq!(scene.apply(Update::Withdraw(mac(1))), [], "it asked us");
+    assert!(scene.leases.committed(&row, scene.now() + Duration::from_secs(HOUR.into())));
 }
 
 #[test]

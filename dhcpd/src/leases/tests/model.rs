@@ -77,6 +77,7 @@ enum Is {
     /// The higher, the later.
     Free(u64),
     Offered(u32),
+    Promised(u32),
     Leased(u32),
     Aside(u32),
     Kept(u32),
@@ -115,7 +116,12 @@ impl World {
     }
 
     fn holds(&self, mac: Mac, address: Ipv4Addr) -> bool {
-        matches!(self.naive.get(&address), Some((holder, Is::Offered(_) | Is::Leased(_))) if *holder == mac)
+        matches!(self.naive.get(&address), Some((holder, Is::Offered(_) | Is::Promised(_) | Is::Leased(_))) if *holder == mac)
+    }
+
+    /// On disk, or on its way there.
+    fn is_written(&self, mac: Mac, address: Ipv4Addr) -> bool {
+        matches!(self.naive.get(&address), Some((holder, Is::Promised(_) | Is::Leased(_))) if *holder == mac)
     }
 
     fn is_anothers(&self, mac: Mac, address: Ipv4Addr) -> bool {
@@ -243,7 +249,7 @@ impl World {
         }
         let Some(address) = chosen else { return };
         let until = self.scene.seconds + OFFER_HOLD.as_secs() as u32;
-        if !matches!(self.naive.get(&address), Some((holder, Is::Leased(_))) if *holder == mac) {
+        if !self.is_written(mac, address) {
             self.naive.insert(address, (mac, Is::Offered(until)));
         }
         self.apply(Update::Offer { mac, address }, None);
@@ -255,7 +261,7 @@ impl World {
         let least = self.scene.seconds + COMMIT_HOLD.as_secs() as u32;
         self.naive.entry(address).and_modify(|(_, is)| match is {
             Is::Leased(end) => *end = (*end).max(least),
-            other => *other = Is::Offered(least),
+            other => *other = Is::Promised(least),
         });
         let end = self.scene.seconds + time;
         self.apply(Update::Grant { mac, address, time, hostname: String::new() }, Some(end));
@@ -287,7 +293,7 @@ impl World {
 
     fn release_all(&mut self, mac: Mac, with_leases: bool) {
         let released = |(address, (holder, is)): (&Ipv4Addr, &(Mac, Is))| {
-            let is_held = matches!(is, Is::Offered(_)) || (with_leases && matches!(is, Is::Leased(_)));
+            let is_held = matches!(is, Is::Offered(_)) || (with_leases && self.is_written(mac, *address));
             (*holder == mac && is_held).then_some(*address)
         };
         let all: Vec<_> = self.naive.iter().filter_map(released).collect();
@@ -314,7 +320,7 @@ impl World {
 
     fn committed(&mut self, row: &Row, end: u32) {
         let told = self.scene.leases.committed(row, self.scene.start + Duration::from_secs(end.into()));
-        assert_eq!(told, self.holds(row.mac, row.address), "{row:?}");
+        assert_eq!(told, self.is_written(row.mac, row.address), "{row:?}");
         match told {
             true => _ = self.naive.insert(row.address, (row.mac, Is::Leased(end))),
             false => _ = self.untold.insert(row.address),
@@ -326,7 +332,9 @@ impl World {
         let now = self.scene.seconds;
         let end = |is: &Is| match is {
             Is::Free(_) => None,
-            Is::Offered(end) | Is::Leased(end) | Is::Aside(end) | Is::Kept(end) => Some(*end),
+            Is::Offered(end) | Is::Promised(end) | Is::Leased(end) | Is::Aside(end) | Is::Kept(end) => {
+                Some(*end)
+            }
         };
         let mut ended: Vec<(u32, Ipv4Addr)> = self
             .naive
@@ -370,7 +378,7 @@ impl World {
             let one = &seen[address];
             let (state, end) = match *is {
                 Is::Free(_) => ("free", None),
-                Is::Offered(end) => ("offered", Some(end)),
+                Is::Offered(end) | Is::Promised(end) => ("offered", Some(end)),
                 Is::Leased(end) => ("leased", Some(end)),
                 Is::Aside(end) => ("set_aside", Some(end)),
                 Is::Kept(end) => ("kept", Some(end)),
