@@ -11,7 +11,7 @@ mod quiet;
 mod shell;
 mod sockets;
 
-use crate::{config::Config, leases::store::Event, metrics::Metrics, unknown};
+use crate::{config::Config, metrics::Metrics, unknown};
 use anyhow::{Context, bail};
 use axum::{Json, Router, routing::get};
 use config::Listen;
@@ -19,7 +19,7 @@ use daemon::{Running, State};
 use hosts::Keeper;
 use interfaces::Wanted;
 use inventory::{Health, Inventory, Who};
-use lending::{Events, Lending, Ticket};
+use lending::{Events, Lending};
 use news::News;
 use shell::{Network, PACKET_DEADLINE, Shell};
 use sockets::{Listener, Place, Reconciled, is_passing};
@@ -31,7 +31,7 @@ use std::{
 };
 use tokio::{
     sync::watch,
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout},
 };
 use udp::Batch;
@@ -172,6 +172,8 @@ impl Server {
     /// Serves until told to stop; then finishes what waits.
     pub async fn run(mut self, mut running: Running) -> anyhow::Result<()> {
         let pulse = running.pulse("sockets");
+        let mut writing =
+            self.written.take().map(|events| tokio::spawn(lending::follow(self.shell.clone(), events)));
         let mut generations = self.shell.inventory.changes();
         let (mut rescan, mut beat) = (interval_at(Instant::now() + RESCAN, RESCAN), interval(BEAT));
         self.take();
@@ -192,7 +194,7 @@ impl Server {
                     self.hosts.look();
                     self.take();
                 }
-                event = next(&mut self.written) => self.written(event)?,
+                () = ended(&mut writing) => bail!("the thread that writes leases ended"),
                 Some(seen) = self.hosts.seen() => self.hosts.take(seen.context("reading the hosts file panicked")?),
                 () = self.news.heard() => {
                     self.rescan();
@@ -202,11 +204,11 @@ impl Server {
                 Some(ended) = self.loops.join_next() => ended_well(ended)?,
             }
         }
-        self.drain().await;
+        self.drain(writing).await;
         Ok(())
     }
 
-    async fn drain(mut self) {
+    async fn drain(mut self, writing: Option<JoinHandle<()>>) {
         for listener in self.shell.sockets.open().iter() {
             listener.closed.cancel();
         }
@@ -215,17 +217,9 @@ impl Server {
         if timeout(PACKET_DEADLINE * 2, self.shell.waiting.wait()).await.is_err() {
             tracing::warn!(left = self.shell.waiting.len(), "requests that still wait are given up");
         }
-        if let (Some(lending), Some(written)) = (&self.shell.lending, &mut self.written) {
-            lending.end(&self.shell, written).await;
+        if let (Some(lending), Some(writing)) = (&self.shell.lending, writing) {
+            lending.end(writing).await;
         }
-    }
-
-    fn written(&self, event: Option<Event<Ticket>>) -> anyhow::Result<()> {
-        let event = event.context("the thread that writes leases ended")?;
-        if let Some(lending) = &self.shell.lending {
-            self.shell.written(lending, event);
-        }
-        Ok(())
     }
 
     /// Tells the pools which addresses belong to somebody.
@@ -368,10 +362,10 @@ fn inventory_state(health: &Health, replica: bool) -> State {
     }
 }
 
-/// The next event; never, where there are no pools.
-async fn next(written: &mut Option<Events>) -> Option<Event<Ticket>> {
-    match written {
-        Some(events) => events.recv().await,
+/// Returns when a task ended; never, where there is none.
+async fn ended(task: &mut Option<JoinHandle<()>>) {
+    match task {
+        Some(task) => _ = task.await,
         None => std::future::pending().await,
     }
 }

@@ -28,7 +28,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use values::Mac;
 
 /// What the end may take: what is queued is written in a few milliseconds, and a disk that hangs must not keep dhcpd from
@@ -185,15 +185,19 @@ impl Lending {
         self.lock().leases.take(taken, replica.is_complete() && is_usable);
     }
 
-    /// Writes what is queued and closes the store; `shell` sends the replies that waited.
-    pub async fn end(&self, shell: &Arc<Shell>, events: &mut Events) {
+    /// Writes what is queued, closes the store and sends the replies that waited for that, which `following` does.
+    pub async fn end(&self, following: JoinHandle<()>) {
         let Some(writer) = self.lock().writer.take() else { return };
-        let replies = async {
-            while let Some(event) = events.recv().await {
-                shell.written(self, event);
-            }
-        };
-        tokio::join!(writer.close(LAST_WRITE), async { _ = tokio::time::timeout(LAST_WRITE, replies).await });
+        _ = tokio::join!(writer.close(LAST_WRITE), timeout(LAST_WRITE, following));
+    }
+}
+
+/// Does what the thread that writes makes possible, until that ends. A task of its own: whoever waits for replies has
+/// nothing to do with interfaces and files.
+pub async fn follow(shell: Arc<Shell>, mut events: Events) {
+    let Some(lending) = shell.lending.clone() else { return };
+    while let Some(event) = events.recv().await {
+        shell.written(&lending, event);
     }
 }
 

@@ -52,7 +52,7 @@ struct Exchange {
     shell: Arc<Shell>,
     server: SocketAddr,
     relay: UdpSocket,
-    running: tokio::task::JoinHandle<anyhow::Result<()>>,
+    running: JoinHandle<anyhow::Result<()>>,
     shutdown: tokio_util::sync::CancellationToken,
     registry: Registry,
 }
