@@ -1,9 +1,11 @@
 //! `dhcpd::decide` on any message, for any of a few inventories, configurations and arrivals: the bytes say which.
 
+use super::dhcp4_leases::{self, POOLED};
 use dhcpd::{
     config::Config,
     decide::{Arrival, Decision, Destination, Facts, Note, Outcome, OwnAddress, Reply, decide},
     hosts::Hosts,
+    leases::{Leases, Pool, Update},
     wire::{Message, MessageType, parse, parse_reply},
 };
 use inventory::{Interface, Lookup, Replica};
@@ -33,7 +35,8 @@ const BARE: &str = "domain: lab.example\ndhcpd: {v4: {lease_time: 10m}}\n";
 static WORLD: LazyLock<World> = LazyLock::new(World::new);
 
 struct World {
-    configs: Vec<Config>,
+    /// With the pools of each that has any.
+    configs: Vec<(Config, Option<Vec<Pool>>)>,
     machines: Vec<Interface>,
     freshness: inventory::Freshness,
     ours: Vec<OwnAddress>,
@@ -45,6 +48,7 @@ struct World {
 struct Case<'a> {
     config: &'a Config,
     lookup: Lookup<Interface>,
+    leases: Option<Leases>,
     arrival: Arrival,
 }
 
@@ -61,7 +65,8 @@ pub fn dhcp4_decide(bytes: &[u8]) {
     let Ok(message) = parse(&datagram) else { return };
     let world = &*WORLD;
     let case = world.case(choice, &message);
-    let facts = Facts { lookup: &case.lookup, ours: &world.ours, hosts: &world.hosts, leases: None };
+    let facts =
+        Facts { lookup: &case.lookup, ours: &world.ours, hosts: &world.hosts, leases: case.leases.as_ref() };
     let decision = decide(case.config, &message, &case.arrival, &facts);
     assert_eq!(decision, decide(case.config, &message, &case.arrival, &facts), "the same again");
     case.check(&message, &decision, &world.ours);
@@ -69,7 +74,10 @@ pub fn dhcp4_decide(bytes: &[u8]) {
 
 impl World {
     fn new() -> World {
-        let config = |text: &str| Config::new(&config::parse(text).expect("a good file")).expect("dhcpd.v4");
+        let config = |text: &str| {
+            let file = config::parse(text).expect("a good file");
+            (Config::new(&file).expect("dhcpd.v4"), dhcp4_leases::pools(&file))
+        };
         let replica = replica();
         let own = |interface, address: [u8; 4], prefix_length| OwnAddress {
             interface,
@@ -77,7 +85,7 @@ impl World {
             prefix_length,
         };
         World {
-            configs: vec![config(FULL), config(BARE)],
+            configs: vec![config(FULL), config(BARE), config(POOLED)],
             machines: replica.interfaces().map(|interface| Interface::clone(interface)).collect(),
             freshness: replica.freshness(),
             hosts: Hosts::default(),
@@ -92,16 +100,18 @@ impl World {
 
     fn case(&self, choice: &[u8; 5], message: &Message) -> Case<'_> {
         let [config, machine, interface, destination, source] = *choice;
-        let lookup = match machine as usize % (self.machines.len() + 2) {
+        let mac = message.mac().unwrap_or(Mac([2, 0, 0, 0, 0, 1]));
+        let (config, pools) = &self.configs[(config & 0x7f) as usize % self.configs.len()];
+        let lookups = self.machines.len() + 2;
+        let lookup = match machine as usize % lookups {
             0 => Lookup::Unknown,
             1 => Lookup::Unavailable,
             number => {
-                let mac = message.mac().unwrap_or(Mac([2, 0, 0, 0, 0, 1]));
                 let machine = Interface { mac, ..self.machines[number - 2].clone() };
                 Lookup::Found(Arc::new(machine), self.freshness)
             }
         };
-        let destination = match destination % 4 {
+        let to = match destination % 4 {
             0 => self.ours[1].address,
             1 => self.ours[2].address,
             2 => Ipv4Addr::new(172, 16, 0, 255),
@@ -114,12 +124,14 @@ impl World {
             _ => Ipv4Addr::new(172, 16, 0, source),
         };
         Case {
-            config: &self.configs[(config & 0x7f) as usize % self.configs.len()],
+            config,
             lookup,
+            // The destination, too, has bits to spare.
+            leases: pools.as_ref().map(|pools| dhcp4_leases::leases(pools, mac, destination >> 2)),
             arrival: Arrival {
                 interface: u32::from(interface >> 1) % 5,
                 source: SocketAddrV4::new(source, 1024 + u16::from(interface)),
-                destination,
+                destination: to,
                 relay_socket: interface & 1 != 0,
             },
         }
@@ -128,6 +140,12 @@ impl World {
 
 impl Case<'_> {
     fn check(&self, message: &Message, decision: &Decision, ours: &[OwnAddress]) {
+        if let Some(leases) = &self.leases {
+            let (known, label) = (self.known(), format!("{message}\n{decision}"));
+            dhcp4_leases::check(self.config, leases, message, decision, known.is_some(), &label);
+        } else {
+            assert!(decision.updates.iter().all(|update| matches!(update, Update::Withdraw(_))), "{message}");
+        }
         let reply = match &decision.outcome {
             Outcome::Reply(reply) => reply,
             Outcome::Silent(silent) => return assert!(!silent.label().is_empty()),
@@ -154,16 +172,25 @@ impl Case<'_> {
         assert!(is_us(named) || message.relay_address(11) == Some(named), "{label}");
     }
 
+    /// The machine's record, where it can be served from.
+    fn known(&self) -> Option<&Interface> {
+        let Lookup::Found(interface, _) = &self.lookup else { return None };
+        let has_address = || interface.addresses.iter().any(|entry| entry.address.is_ipv4());
+        let is_usable = interface.component.is_some() && !interface.policy.ignore && has_address();
+        is_usable.then_some(&**interface)
+    }
+
     /// Which answer may follow which message, and whether any may.
     fn may_be_answered(&self, message: &Message, answer: MessageType) -> bool {
+        if let (None, Some(leases)) = (self.known(), &self.leases) {
+            let is_blind = matches!(self.lookup, Lookup::Unavailable);
+            let is_ignored = matches!(&self.lookup, Lookup::Found(interface, _) if interface.policy.ignore);
+            return !is_ignored && dhcp4_leases::may_be_answered(leases, message, answer, is_blind);
+        }
         let is_known = match &self.lookup {
             Lookup::Unavailable => return false,
-            Lookup::Unknown => false,
             Lookup::Found(interface, _) if interface.policy.ignore => return false,
-            Lookup::Found(interface, _) => {
-                interface.component.is_some()
-                    && interface.addresses.iter().any(|entry| entry.address.is_ipv4())
-            }
+            Lookup::Unknown | Lookup::Found(..) => self.known().is_some(),
         };
         match message.message_type() {
             Some(MessageType::Discover) => is_known && answer == MessageType::Offer,
@@ -175,13 +202,14 @@ impl Case<'_> {
         }
     }
 
-    /// A machine is given one of its own addresses or none.
+    /// A machine is given one of its own addresses, or one of a pool, or none.
     fn gives(&self, message: &Message, reply: &Reply, read: &Message, left_out: &[u8], label: &str) {
         let given = read.yiaddr;
-        let own = match &self.lookup {
-            Lookup::Found(interface, _) => {
+        let own = match (self.known(), &self.leases, message.mac()) {
+            (Some(interface), ..) => {
                 interface.addresses.iter().any(|entry| entry.address == IpAddr::V4(given))
             }
+            (None, Some(leases), Some(mac)) => dhcp4_leases::may_give(leases, mac, given, reply.message_type),
             _ => false,
         };
         let gives =
@@ -247,7 +275,9 @@ fn copied(message: &Message, read: &Message, label: &str) {
     assert_eq!(fields(read), fields(message), "{label}");
     assert_eq!((read.hops, read.secs), (0, 0), "{label}");
     let is_nak = read.message_type() == Some(MessageType::Nak);
-    let broadcast = if is_nak && message.is_relayed() { 0x8000 } else { 0 };
+    let is_inform = message.message_type() == Some(MessageType::Inform);
+    let nowhere = is_nak || (is_inform && message.ciaddr.is_unspecified()); // for the relay to bring it to
+    let broadcast = if nowhere && message.is_relayed() { 0x8000 } else { 0 };
     assert_eq!(read.flags, message.flags | broadcast, "{label}");
     match read.message_type() {
         Some(MessageType::Ack) => assert_eq!(read.ciaddr, message.ciaddr, "{label}"),

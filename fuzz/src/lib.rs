@@ -2,6 +2,7 @@
 //! ones with the inputs that fuzzing found (`corpus/`): a promise that does not hold is a panic.
 
 mod dhcp4_decide;
+mod dhcp4_leases;
 mod dhcp4_parse;
 mod others;
 
