@@ -3,12 +3,14 @@
 //! The packet goes through the same `wire::parse`, the same look-up and the same `decide` as a real one; only the shell's
 //! sending, counting and remembering are left out. So what is explained is what is served.
 
+mod lent;
 mod made_up;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
+pub use lent::lent;
 pub use made_up::{Heard, Place, arrival, packet};
 
 use crate::decide::{Decision, Outcome, Silent};
@@ -34,8 +36,10 @@ pub struct Asked {
     /// Message type.
     #[serde(default)]
     pub message: Kind,
-    /// Option 50 of a REQUEST, ciaddr of an INFORM.
+    /// Option 50; ciaddr of who renews, rebinds or informs.
     pub requested: Option<Ipv4Addr>,
+    /// Option 55, as numbers with commas between; absent: as if it asked for all.
+    pub options: Option<String>,
 }
 
 /// Messages that can be explained: those that may get an answer.
@@ -45,8 +49,14 @@ pub enum Kind {
     /// A machine that starts.
     #[default]
     Discover,
-    /// One that wants an address, or keeps it.
+    /// One that remembers an address, as after a reboot.
     Request,
+    /// One that takes our offer.
+    Select,
+    /// One that keeps its address, and asks us.
+    Renew,
+    /// One that keeps its address, and asks everybody.
+    Rebind,
     /// One that has an address and wants the rest.
     Inform,
 }
@@ -57,6 +67,9 @@ impl Kind {
         match self {
             Kind::Discover => "discover",
             Kind::Request => "request",
+            Kind::Select => "select",
+            Kind::Renew => "renew",
+            Kind::Rebind => "rebind",
             Kind::Inform => "inform",
         }
     }
@@ -67,7 +80,7 @@ impl Kind {
 pub struct Explained {
     /// Whose packet it would have been.
     pub mac: String,
-    /// `discover`, `request`, `inform`.
+    /// `discover`, `request`, `select`, `renew`, `rebind`, `inform`.
     pub message: String,
     /// The answer; `null`: silence.
     pub answer: Option<Answer>,
@@ -83,6 +96,8 @@ pub struct Explained {
     pub rules: Vec<String>,
     /// What is wrong with SMD's records and concerns it, as smd-cache says.
     pub problems: Vec<Problem>,
+    /// What it holds of the pools, and what concerns them.
+    pub leases: Vec<String>,
     /// The same as sentences: the verdict, then why.
     pub text: Vec<String>,
 }
@@ -139,6 +154,8 @@ pub struct Known<'a> {
     pub host: Option<&'a Interface>,
     /// What `decide` said.
     pub decision: &'a Decision,
+    /// What [`lent`] says.
+    pub lent: Vec<String>,
     /// What smd-cache says; `None`: it cannot be asked.
     pub explanation: Option<Explanation>,
 }
@@ -154,7 +171,7 @@ pub fn record(lookup: &Lookup<Interface>) -> Option<&Interface> {
 /// Puts it into words.
 pub fn explain(known: Known<'_>) -> Explained {
     let text = words::sentences(&known);
-    let Known { mac, asked, lookup, decision, explanation, heard, .. } = known;
+    let Known { mac, asked, lookup, decision, explanation, heard, lent, .. } = known;
     let (answer, silent) = match &decision.outcome {
         Outcome::Reply(reply) => (Some(words::answer(reply, heard)), None),
         Outcome::Silent(reason) => (None, Some(reason.label().to_owned())),
@@ -169,6 +186,7 @@ pub fn explain(known: Known<'_>) -> Explained {
         notes: decision.notes.iter().map(ToString::to_string).collect(),
         inventory: words::outcome(lookup).to_owned(),
         stale: matches!(lookup, Lookup::Found(_, freshness) if freshness.stale),
+        leases: lent,
         problems: problems.map(|(reason, message)| Problem { reason, message }).collect(),
         text,
     }

@@ -428,17 +428,26 @@ impl Leases {
 
     /// For people, by address.
     pub fn list(&self, now: Instant) -> Vec<Listed> {
-        let listed = |(address, entry): (&Ipv4Addr, &Entry)| Listed {
-            address: *address,
+        let mut list: Vec<Listed> =
+            self.entries.iter().map(|(address, entry)| self.listed(*address, entry, now)).collect();
+        list.sort_by_key(|listed| listed.address);
+        list
+    }
+
+    /// One address for people; `None`: it was never given.
+    pub fn at(&self, address: Ipv4Addr, now: Instant) -> Option<Listed> {
+        self.entries.get(&address).map(|entry| self.listed(address, entry, now))
+    }
+
+    fn listed(&self, address: Ipv4Addr, entry: &Entry, now: Instant) -> Listed {
+        Listed {
+            address,
             mac: entry.mac,
             state: entry.state.label(),
             left: entry.state.until().map(|end| end.saturating_duration_since(now)),
             hostname: entry.hostname.to_string(),
-            taken: self.is_anothers(entry.mac, *address),
-        };
-        let mut list: Vec<Listed> = self.entries.iter().map(listed).collect();
-        list.sort_by_key(|listed| listed.address);
-        list
+            taken: self.is_anothers(entry.mac, address),
+        }
     }
 
     /// For metrics, by pool.

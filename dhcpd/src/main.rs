@@ -54,9 +54,12 @@ enum Question {
         /// What it sends
         #[arg(long, value_enum, default_value = "discover")]
         message: Kind,
-        /// The address that a request wants, or that who informs has
+        /// The address it wants, or, where it renews, rebinds or informs, has
         #[arg(long, value_name = "ADDRESS")]
         requested: Option<Ipv4Addr>,
+        /// The options it asks for (option 55), as 1,3,108; default: as if it asked for all
+        #[arg(long, value_name = "NUMBERS")]
+        options: Option<String>,
         /// As JSON, with all options of the answer
         #[arg(long)]
         json: bool,
@@ -100,13 +103,14 @@ fn answer(file: &Path, question: Question) -> anyhow::Result<(String, u8)> {
         Question::Unknown { json } => Ok((unknown(file, json)?, 0)),
         Question::Leases { what: Leases::List { json } } => Ok((leases(file, json)?, 0)),
         Question::Leases { what: Leases::Release { mac } } => release(file, mac),
-        Question::Explain { mac, relay, interface, arch, user_class, message, requested, json } => {
+        Question::Explain { mac, relay, interface, arch, user_class, message, requested, options, json } => {
             let given = [
                 ("relay", relay.map(|relay| relay.to_string())),
                 ("interface", interface),
                 ("arch", arch.map(|arch| arch.to_string())),
                 ("user_class", user_class),
                 ("requested", requested.map(|address| address.to_string())),
+                ("options", options),
             ];
             let given = given.into_iter().filter_map(|(key, value)| Some((key, value?)));
             let all = [("mac", mac.to_string()), ("message", message.label().to_owned())];

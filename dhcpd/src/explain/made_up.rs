@@ -40,11 +40,11 @@ pub struct Heard {
     pub interfaces: Vec<(u32, String)>,
 }
 
-/// The UDP payload.
-pub fn packet(mac: Mac, asked: &Asked) -> Result<Vec<u8>, String> {
+/// The UDP payload. Who takes an offer of ours names one of our addresses.
+pub fn packet(mac: Mac, asked: &Asked, ours: &[OwnAddress]) -> Result<Vec<u8>, String> {
     let kind = match asked.message {
         Kind::Discover => MessageType::Discover,
-        Kind::Request => MessageType::Request,
+        Kind::Request | Kind::Select | Kind::Renew | Kind::Rebind => MessageType::Request,
         Kind::Inform => MessageType::Inform,
     };
     let mut request = Request::new(kind, mac);
@@ -52,12 +52,22 @@ pub fn packet(mac: Mac, asked: &Asked) -> Result<Vec<u8>, String> {
         request = request.relayed(relay);
     }
     match (asked.requested, asked.message) {
-        (Some(address), Kind::Request) => {
+        (Some(address), Kind::Discover | Kind::Request | Kind::Select) => {
             request = request.option(OptionCode::RequestedIpAddress, &address.octets());
         }
-        (Some(address), Kind::Inform) => request.ciaddr = address,
-        (Some(_), Kind::Discover) => return Err("a DISCOVER asks for no address: --message request".into()),
+        (Some(address), Kind::Renew | Kind::Rebind | Kind::Inform) => request.ciaddr = address,
+        (None, Kind::Renew | Kind::Rebind) => {
+            return Err("who renews or rebinds has an address: --requested ADDRESS".into());
+        }
         (None, _) => {}
+    }
+    if asked.message == Kind::Select {
+        let own = ours.iter().find(|own| !own.address.is_loopback()).or(ours.first());
+        let own = own.ok_or("this dhcpd has no address that could be chosen")?;
+        request = request.option(OptionCode::ServerIdentifier, &own.address.octets());
+    }
+    if let Some(options) = &asked.options {
+        request = request.option(OptionCode::ParameterRequestList, &codes(options)?);
     }
     if let Some(arch) = asked.arch {
         let class = if HTTP_ARCHITECTURES.contains(&arch) { "HTTPClient" } else { "PXEClient" };
@@ -72,6 +82,13 @@ pub fn packet(mac: Mac, asked: &Asked) -> Result<Vec<u8>, String> {
         request = request.option(OptionCode::UserClass, class.as_bytes());
     }
     Ok(request.encode())
+}
+
+/// `1,3,108`
+fn codes(text: &str) -> Result<Vec<u8>, String> {
+    let codes: Result<Vec<u8>, _> = text.split(',').map(|code| code.trim().parse()).collect();
+    let codes = codes.map_err(|_| "options are numbers up to 255 with commas between".to_owned())?;
+    if codes.len() > LONGEST { Err(format!("at most {LONGEST} options")) } else { Ok(codes) }
 }
 
 /// Where it is heard: at the relay or the interface that was named, else on the interface where the machine has an address, else
@@ -101,8 +118,14 @@ pub fn arrival(
         }
     };
     let Some((interface, name)) = chosen.cloned() else { return Err(no_interface(asked, &interfaces)) };
-    let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
-    let arrival = Arrival { interface, source, destination: Ipv4Addr::BROADCAST, relay_socket: false };
+    let to_us = ours.iter().find(|own| own.interface == interface && asked.message == Kind::Renew);
+    let source = to_us.and(asked.requested).unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let arrival = Arrival {
+        interface,
+        source: SocketAddrV4::new(source, 68),
+        destination: to_us.map_or(Ipv4Addr::BROADCAST, |own| own.address),
+        relay_socket: false,
+    };
     Ok(Heard { arrival, words: format!("on {name}"), interfaces })
 }
 

@@ -1,12 +1,20 @@
 use super::*;
+
+mod pools;
+
 use crate::{
     config::Config,
     decide::{Arrival, Facts, OwnAddress, decide},
     hosts::Hosts,
+    leases::{Leases, Pool, Taker, Update, store::Row},
     wire::{self, OptionCode},
 };
 use inventory::Freshness;
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 const OURS: [OwnAddress; 3] = [
     OwnAddress { interface: 9, address: Ipv4Addr::LOCALHOST, prefix_length: 8 },
@@ -116,7 +124,7 @@ fn where_a_made_up_packet_is_heard() {
 
 #[test]
 fn the_packet_says_what_was_asked() {
-    let message = |asked: Asked| wire::parse(&packet(MAC, &asked).unwrap()).unwrap();
+    let message = |asked: Asked| wire::parse(&packet(MAC, &asked, &OURS).unwrap()).unwrap();
     let line = |asked: Asked| message(asked).to_string();
     assert_eq!(line(asked()), "DISCOVER xid=00000000 flags=0000 chaddr=02:00:00:00:01:01 | | len=244");
     let booting = message(Asked { arch: Some(7), user_class: Some("iPXE".into()), ..asked() });
@@ -131,12 +139,25 @@ fn the_packet_says_what_was_asked() {
     let inform = message(Asked { message: Kind::Inform, requested: address, ..asked() });
     assert_eq!(Some(inform.ciaddr), address);
     assert_eq!(Some(message(Asked { relay: address, ..asked() }).giaddr), address);
+    let discover = message(Asked { requested: address, ..asked() });
+    assert_eq!(discover.address(OptionCode::RequestedIpAddress), address);
+    let select = message(Asked { message: Kind::Select, requested: address, ..asked() });
+    assert_eq!(select.address(OptionCode::RequestedIpAddress), address);
+    assert_eq!(select.address(OptionCode::ServerIdentifier), Some(OURS[1].address));
+    for kind in [Kind::Renew, Kind::Rebind] {
+        let keeps = message(Asked { message: kind, requested: address, ..asked() });
+        assert_eq!((Some(keeps.ciaddr), keeps.address(OptionCode::RequestedIpAddress)), (address, None));
+    }
+    let ipv6_only = message(Asked { options: Some("1, 3,108".into()), ..asked() });
+    assert_eq!(ipv6_only.option(OptionCode::ParameterRequestList), Some(&[1, 3, 108][..]));
     for bad in [
-        Asked { requested: address, ..asked() },
+        Asked { message: Kind::Renew, ..asked() },
+        Asked { options: Some("1,256".into()), ..asked() },
+        Asked { options: Some(String::new()), ..asked() },
         Asked { user_class: Some("x".repeat(256)), ..asked() },
         Asked { user_class: Some(String::new()), ..asked() },
     ] {
-        assert!(packet(MAC, &bad).is_err(), "{bad:?}");
+        assert!(packet(MAC, &bad, &OURS).is_err(), "{bad:?}");
     }
 }
 
@@ -154,14 +175,19 @@ fn with_hosts(
     explanation: Option<Explanation>,
 ) -> Explained {
     let (hosts, _) = Hosts::parse(hosts);
-    let facts = Facts { lookup, ours: &OURS, hosts: &hosts, leases: None };
-    let host = facts.host(&MAC);
-    let config = Config::new(&::config::parse(FILE).unwrap()).unwrap();
+    with_facts(FILE, &Facts { lookup, ours: &OURS, hosts: &hosts, leases: None }, asked, explanation)
+}
+
+fn with_facts(file: &str, facts: &Facts<'_>, asked: &Asked, explanation: Option<Explanation>) -> Explained {
+    let (host, lookup) = (facts.host(&MAC), facts.lookup);
+    let config = Config::new(&::config::parse(file).unwrap()).unwrap();
     let places = [interface("eth0", 1), interface("eth1", 2), Place::Relays(Ipv4Addr::UNSPECIFIED)];
     let heard = arrival(asked, &places, &OURS, host.or_else(|| record(lookup))).unwrap();
-    let message = wire::parse(&packet(MAC, asked).unwrap()).unwrap();
-    let decision = decide(&config, &message, &heard.arrival, &facts);
-    explain(Known { mac: MAC, asked, heard: &heard, lookup, host, decision: &decision, explanation })
+    let message = wire::parse(&packet(MAC, asked, &OURS).unwrap()).unwrap();
+    let decision = decide(&config, &message, &heard.arrival, facts);
+    let lent = facts.leases.map(|leases| lent(leases, MAC, asked.requested, &decision, Instant::now()));
+    let lent = lent.unwrap_or_default();
+    explain(Known { mac: MAC, asked, heard: &heard, lookup, host, decision: &decision, lent, explanation })
 }
 
 #[test]

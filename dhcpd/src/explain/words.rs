@@ -1,6 +1,6 @@
 //! A decision as sentences.
 
-use super::{Answer, Heard, Known, record};
+use super::{Answer, Heard, Kind, Known, record};
 use crate::{
     decide::{Destination, Note, Outcome, Reply, Silent},
     wire::{MessageType, OptionCode},
@@ -26,10 +26,16 @@ pub fn rules(lookup: &Lookup<Interface>, given: Option<Ipv4Addr>) -> Vec<String>
 
 /// The verdict, what the answer holds, what is odd about it, and what smd-cache says.
 pub fn sentences(known: &Known<'_>) -> Vec<String> {
-    let Known { mac, asked, heard, lookup, host, decision, explanation } = known;
-    let kind = asked.message.label().to_uppercase();
-    let article = if kind.starts_with('I') { "an" } else { "a" };
-    let asks = format!("{article} {kind} of {mac} heard {}", heard.words);
+    let Known { mac, asked, heard, lookup, host, decision, lent, explanation } = known;
+    let kind = match asked.message {
+        Kind::Discover => "a DISCOVER",
+        Kind::Request => "a REQUEST",
+        Kind::Select => "a REQUEST (for our offer)",
+        Kind::Renew => "a REQUEST (to renew)",
+        Kind::Rebind => "a REQUEST (to rebind)",
+        Kind::Inform => "an INFORM",
+    };
+    let asks = format!("{kind} of {mac} heard {}", heard.words);
     let problems = explanation.iter().flat_map(Explanation::problem_sentences);
     let mut text = Vec::new();
     match &decision.outcome {
@@ -41,13 +47,14 @@ pub fn sentences(known: &Known<'_>) -> Vec<String> {
             let answer = answer(reply, heard);
             text.push(format!("dhcpd answers {asks} with {}.", verdict(reply, &answer)));
             if reply.message_type == MessageType::Nak {
-                text.push(why_refused(known));
+                text.extend(why_refused(known));
             }
             text.extend(problems);
             text.extend(contents(known, &answer));
         }
     }
     text.extend(host.map(|host| of_file(host, lookup)));
+    text.extend(lent.iter().cloned());
     text.extend(decision.notes.iter().filter_map(remark));
     let rules = rules(lookup, given(&decision.outcome));
     if !rules.is_empty() {
@@ -141,6 +148,9 @@ fn why_silent(reason: Silent, known: &Known<'_>) -> String {
             },
             Some(_) => "SMD has no IPv4 address for it: it counts as unknown".into(),
         },
+        Silent::Unavailable if matches!(known.lookup, Lookup::Unknown) => {
+            "SMD does not have it, but not all of SMD is known here, so it cannot be told which addresses of the pool are free".into()
+        }
         Silent::Unavailable => {
             "it cannot be told whether SMD has it, and who cannot tell says nothing".into()
         }
@@ -168,17 +178,19 @@ fn why_silent(reason: Silent, known: &Known<'_>) -> String {
     }
 }
 
-fn why_refused(known: &Known<'_>) -> String {
+/// Nothing where what is said of leases says it.
+fn why_refused(known: &Known<'_>) -> Option<String> {
     let wanted =
         known.asked.requested.map_or_else(|| "What it asks for".to_owned(), |address| address.to_string());
-    match known.lookup {
+    Some(match known.lookup {
         _ if known.host.is_some() => format!("{wanted} is not its address where it asks."),
         Lookup::Found(interface, _) if !interface.addresses.is_empty() => {
             let has = listed(interface.addresses.iter().map(|one| one.address));
             format!("{wanted} is not its address where it asks; SMD has {has} for it.")
         }
+        _ if !known.lent.is_empty() => return None,
         _ => format!("{wanted} is not of the link where it asks."),
-    }
+    })
 }
 
 /// The rule that says so: of the machine, else of its addresses.

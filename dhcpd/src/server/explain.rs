@@ -16,7 +16,7 @@ use axum::{
     routing::get,
 };
 use inventory::{Interface, Lookup};
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tokio::{sync::Semaphore, time::timeout};
 use values::Mac;
 
@@ -48,10 +48,10 @@ impl Shell {
     /// What would be answered, by the configuration, the interfaces and the inventory of this moment.
     pub(super) async fn explain(&self, asked: &Asked) -> Result<Explained, Refused> {
         let mac: Mac = asked.mac.parse().map_err(|error: values::BadMac| bad(error.to_string()))?;
-        let bytes = explain::packet(mac, asked).map_err(bad)?;
+        let network = self.network.load_full();
+        let bytes = explain::packet(mac, asked, &network.ours).map_err(bad)?;
         let message = wire::parse(&bytes).map_err(|refused| bad(refused.label().to_owned()))?;
         let lookup = self.look_up(mac).await;
-        let network = self.network.load_full();
         let places: Vec<explain::Place> =
             self.sockets.open().iter().map(|listener| place(listener)).collect();
         let hosts = self.hosts.load_full();
@@ -59,14 +59,18 @@ impl Shell {
         let host = facts.host(&mac);
         let machine = host.or_else(|| explain::record(&lookup));
         let heard = explain::arrival(asked, &places, &network.ours, machine).map_err(bad)?;
-        let decision = {
+        let (decision, lent) = {
             let book = self.lending.as_ref().map(|lending| lending.book());
             let facts = Facts { leases: book.as_ref().map(|book| &book.leases), ..facts };
-            decide(&self.config.load(), &message, &heard.arrival, &facts)
+            let decision = decide(&self.config.load(), &message, &heard.arrival, &facts);
+            let wanted = asked.requested;
+            let lent =
+                facts.leases.map(|leases| explain::lent(leases, mac, wanted, &decision, Instant::now()));
+            (decision, lent.unwrap_or_default())
         };
         let explanation = self.inventory.explain(&mac).await;
         let (heard, lookup, decision) = (&heard, &lookup, &decision);
-        Ok(explain::explain(Known { mac, asked, heard, lookup, host, decision, explanation }))
+        Ok(explain::explain(Known { mac, asked, heard, lookup, host, decision, lent, explanation }))
     }
 
     /// As for a packet. One that is given up for its deadline gets no answer either.
