@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are not recognised as tests
 
 mod believing;
+mod bootloop;
 mod change;
 mod clients;
 mod dhcp;

@@ -82,7 +82,7 @@ pub const NODE6: Node = Node {
 /// smd-cache reads SMD every second in these tests, so this is "within refresh" with room for a busy machine.
 pub const SOON: Duration = Duration::from_secs(5);
 /// How long silence is listened to: more than twice the 400 ms that dhcpd gives a packet.
-const SILENCE: Duration = Duration::from_millis(1000);
+pub const SILENCE: Duration = Duration::from_millis(1000);
 /// How long an answer may take on a busy machine.
 const ANSWER: Duration = Duration::from_secs(2);
 
