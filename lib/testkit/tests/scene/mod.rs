@@ -103,7 +103,8 @@ impl Scene {
         let granted = decision.updates.iter().any(|update| matches!(update, Update::Grant { .. }));
         for change in changes.iter().filter(|_| granted) {
             if let Change::Put(row) = change {
-                memory.leases.committed(row, now, wall);
+                let time = u64::try_from(row.expiry - wall).expect("it runs");
+                memory.leases.committed(row, now + Duration::from_secs(time));
             }
         }
         Ok(decision)
