@@ -173,9 +173,12 @@ fn server(message: &Message) -> Option<Ipv4Addr> {
 
 /// Whether an identifier is ours: the configured one, any address of any interface, or the relay's in our stead.
 fn is_us(named: Ipv4Addr, config: &Config, message: &Message, ours: &[OwnAddress]) -> bool {
-    config.server_id == Some(named)
-        || ours.iter().any(|own| own.address == named)
-        || message.relay_address(SERVER_OVERRIDE) == Some(named)
+    is_us_alone(named, config, ours) || message.relay_address(SERVER_OVERRIDE) == Some(named)
+}
+
+/// Whether it is no other server's: the relay's is that of each server behind it.
+fn is_us_alone(named: Ipv4Addr, config: &Config, ours: &[OwnAddress]) -> bool {
+    config.server_id == Some(named) || ours.iter().any(|own| own.address == named)
 }
 
 /// Decides.
@@ -196,7 +199,7 @@ pub fn decide(config: &Config, message: &Message, arrival: &Arrival, facts: &Fac
     };
     let kind = message.message_type().unwrap_or(MessageType::Unknown(0)); // `key` has seen it
     let pools = config.unknown.as_ref().zip(facts.leases).map(|(unknown, leases)| Pools { unknown, leases });
-    let question = Question { config, message, arrival, ours: facts.ours, kind, pools };
+    let question = Question { config, message, arrival, ours: facts.ours, kind, pools, leases: facts.leases };
     if let Some(host) = facts.host(&mac) {
         return question.known(host);
     }
@@ -257,6 +260,8 @@ struct Question<'a> {
     ours: &'a [OwnAddress],
     kind: MessageType,
     pools: Option<Pools<'a>>,
+    /// Also of pools that are configured no more: what was promised is.
+    leases: Option<&'a Leases>,
 }
 
 impl<'a> Question<'a> {
@@ -301,16 +306,16 @@ impl<'a> Question<'a> {
     }
 
     fn beside(&self, mac: Mac, given: Option<Ipv4Addr>, decision: Decision) -> Decision {
-        match self.pools {
-            Some(pools) => self.beside_pools(pools.leases, mac, given, decision),
+        match self.leases {
+            Some(leases) => self.beside_pools(leases, mac, given, decision),
             None => decision,
         }
     }
 
     /// RELEASE and DECLINE count only when they name us, from the machine that holds the address.
     fn noted(&self, interface: &Interface) -> Decision {
-        if let Some(pools) = self.pools.filter(|pools| pools.leases.holds(interface.mac).next().is_some()) {
-            return self.given_back(pools.leases, interface.mac); // of before it was known
+        if let Some(leases) = self.leases.filter(|leases| leases.holds(interface.mac).next().is_some()) {
+            return self.given_back(leases, interface.mac); // of before it was known
         }
         let holds = |address: &Ipv4Addr| addresses(interface).any(|(held, _)| held == *address);
         let note = match self.kind {

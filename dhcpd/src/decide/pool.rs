@@ -2,7 +2,7 @@
 
 use super::{
     Address, Decision, Hold, Interface, Leases, Note, Outcome, Place, Pool, Question, Silent, Update, answer,
-    answer::Answer, is_host, server,
+    answer::Answer, is_host, is_us_alone, server,
 };
 use crate::{
     config::Unknown,
@@ -75,7 +75,7 @@ impl<'a> Question<'a> {
 
     fn request(&self, pools: Pools<'a>, mac: Mac) -> Option<Decision> {
         let leases = pools.leases;
-        let names_us = server(self.message).is_some();
+        let names_us = server(self.message).is_some_and(|named| is_us_alone(named, self.config, self.ours));
         let here = |address: Ipv4Addr| self.is_here(leases, address);
         let wanted = match self.wanted() {
             Some(wanted) => wanted,

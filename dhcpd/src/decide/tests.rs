@@ -8,6 +8,7 @@ use std::sync::Arc;
 mod answer;
 mod boot;
 mod hosts;
+mod lent;
 mod options;
 mod place;
 mod pool;
