@@ -195,7 +195,10 @@ impl Server {
                     self.take();
                 }
                 () = ended(&mut writing) => bail!("the thread that writes leases ended"),
-                Some(seen) = self.hosts.seen() => self.hosts.take(seen.context("reading the hosts file panicked")?),
+                Some(seen) = self.hosts.seen() => {
+                    self.hosts.take(seen.context("reading the hosts file panicked")?);
+                    self.take();
+                }
                 () = self.news.heard() => {
                     self.rescan();
                     self.take();
