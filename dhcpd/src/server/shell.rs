@@ -191,6 +191,7 @@ impl Shell {
     /// Does what was decided. What promises a lease is sent when that is on disk.
     fn settle(self: &Arc<Self>, request: Request, decision: Decision, book: Option<MutexGuard<'_, Book>>) {
         let Decision { outcome, notes, updates } = decision;
+        let book = book.filter(|_| !updates.is_empty()); // else let go of before anything is logged
         for note in &notes {
             self.note(&request, note);
         }
@@ -201,7 +202,7 @@ impl Shell {
             }
             Outcome::Reply(reply) => (request, Some(reply)),
         };
-        let ready = match book.filter(|_| !updates.is_empty()) {
+        let ready = match book {
             Some(mut book) => book.settle(self, &updates, request, reply),
             None => reply.map(|reply| (request, reply)),
         };
