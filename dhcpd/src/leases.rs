@@ -3,11 +3,11 @@
 //! The index in memory decides and is all that a packet touches; what it promises is written by [`store`] first.
 //!
 //! ```text
-//!          DISCOVER              REQUEST, and the row is on disk
-//!   free ───────────▶ offered ───────────────────────────────────▶ leased ⟲ renewed
-//!    ▲  15 s, another server ─┘                                      │
-//!    ├───────────────────────────── it ran out, RELEASE, NAK ────────┤
-//!    └── set aside (an hour; the inventory's own: a minute) ◀─DECLINE┘
+//!          DISCOVER          REQUEST               the row is on disk
+//!   free ───────────▶ offered ───────▶ promised ────────────────────▶ leased ⟲ renewed
+//!    ▲  15 s, another server ─┘  15 s ─────┘                            │
+//!    ├───────────────────────────────── it ran out, RELEASE, NAK ───────┤
+//!    └── set aside (an hour; the inventory's own: a minute) ◀───DECLINE─┘
 //! ```
 //!
 //! A free address remembers who had it last, and that machine gets it back while nobody else did. Apart from all this an
@@ -46,7 +46,8 @@ const DECLINE_HOLD: Duration = Duration::from_secs(3600);
 /// second or two.
 const KEEP: Duration = Duration::from_secs(60);
 
-/// Declines that count of one machine until it gets a lease: a broken one must not empty a pool.
+/// Declines that count of one machine until it renews a lease: a broken one, which declines after each ACK (RFC 2131
+/// §3.1), must not empty a pool.
 const DECLINES: u8 = 3;
 
 /// Every address in use, and those that were.
@@ -269,10 +270,10 @@ impl Leases {
         owned.filter_map(move |address| Some((*address, self.hold(mac, *address)?)))
     }
 
-    /// Who else has a lease on an address that still runs.
+    /// Who else has a lease on an address that still runs, or is about to be told so.
     pub fn leased_to_another(&self, mac: Mac, address: Ipv4Addr) -> Option<Mac> {
-        let entry = self.entries.get(&address).filter(|entry| entry.mac != mac)?;
-        matches!(entry.state, State::Leased(_)).then_some(entry.mac)
+        let holder = self.entries.get(&address)?.mac;
+        (holder != mac && self.is_written(holder, address)).then_some(holder)
     }
 
     /// Whether an address is not this machine's to have, by the inventory.
@@ -345,22 +346,23 @@ impl Leases {
         if !self.is_written(row.mac, row.address) {
             return false;
         }
+        let renewed = self.hold(row.mac, row.address) == Some(Hold::Leased);
         self.set(row.address, row.mac, State::Leased(end));
         self.name(row);
-        if let Some(owner) = self.owners.get_mut(&row.mac) {
+        if let Some(owner) = self.owners.get_mut(&row.mac).filter(|_| renewed) {
             owner.declined = 0;
         }
         true
     }
 
     /// The store was opened and holds these. What memory holds counts more, for it may have been promised while another
-    /// file lay there; what the file lacks of that is handed out for writing.
+    /// file lay there, and what it gave up while nothing could be written stays given up; what the file lacks of that is
+    /// handed out for writing.
     pub fn merge(&mut self, mut rows: Vec<Row>, now: Instant, wall: i64) -> Vec<store::Change> {
         self.is_open = true;
         rows.sort_by_key(|row| (row.expiry, row.address)); // those that ended first become the oldest
         for row in &rows {
-            let in_use = |entry: &Entry| !matches!(entry.state, State::Free(_));
-            if self.entries.get(&row.address).is_some_and(in_use) {
+            if !self.is_news(row, wall) {
                 continue;
             }
             let state = if row.expiry > wall {
@@ -374,14 +376,34 @@ impl Leases {
         }
         let held: HashMap<Ipv4Addr, &Row> = rows.iter().map(|row| (row.address, row)).collect();
         let lacks = |(address, entry): (&Ipv4Addr, &Entry)| {
-            let State::Leased(end) = entry.state else { return None };
-            let expiry = wall.saturating_add(end.saturating_duration_since(now).as_secs() as i64);
-            let is_there = |row: &&Row| row.mac == entry.mac && row.expiry >= expiry;
+            let its = held.get(address).filter(|row| row.mac == entry.mac).map(|row| row.expiry);
+            let expiry = match entry.state {
+                State::Leased(end) => {
+                    wall.saturating_add(end.saturating_duration_since(now).as_secs() as i64)
+                }
+                State::Free(_) => wall,
+                _ => return None,
+            };
+            let is_right = match entry.state {
+                State::Leased(_) => its.is_some_and(|its| its >= expiry),
+                _ => its.is_none_or(|its| its <= expiry),
+            };
+            if is_right {
+                return None;
+            }
             let (mac, hostname) = (entry.mac, entry.hostname.to_string());
-            let put = || store::Change::Put(Row { mac, address: *address, expiry, hostname });
-            (!held.get(address).is_some_and(is_there)).then(put)
+            Some(store::Change::Put(Row { mac, address: *address, expiry, hostname }))
         };
         self.entries.iter().filter_map(lacks).collect()
+    }
+
+    /// Whether a row says more than memory knows. A lease of another machine that runs was promised, which an offer was
+    /// not; of its own lease a machine's entry knows better whether it still runs.
+    fn is_news(&self, row: &Row, wall: i64) -> bool {
+        self.entries.get(&row.address).is_none_or(|entry| {
+            let is_free = matches!(entry.state, State::Free(_) | State::Offered(_));
+            is_free && entry.mac != row.mac && row.expiry > wall
+        })
     }
 
     /// Which addresses of the pools belong to somebody, and whether all of them are known.
@@ -548,6 +570,8 @@ impl Leases {
         let owner = self.owners.entry(mac).or_default();
         owner.declined = owner.declined.saturating_add(1);
         if owner.declined > DECLINES {
+            // Not its own any more: the next one may suit it.
+            owner.addresses.retain(|owned| *owned != address);
             return self.release(address);
         }
         self.make_room_aside(address);

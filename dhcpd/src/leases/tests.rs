@@ -1,5 +1,6 @@
 //! What the index promises, each by name; all of it together by a naive one beside it in [`model`].
 
+mod failure;
 mod model;
 
 use super::*;
@@ -257,17 +258,20 @@ fn a_tenth_of_a_pool_is_set_aside_at_most_and_one_at_least() {
 }
 
 #[test]
-fn the_fourth_decline_of_a_machine_does_not_count_until_it_got_a_lease() {
+fn the_fourth_decline_of_a_machine_does_not_count_until_it_renews_a_lease() {
     let mut scene = Scene::of(100);
+    // As clients do it: the ACK first, then the look whether somebody else has it (RFC 2131 section 3.1).
     let decline = |scene: &mut Scene| {
-        let address = scene.offer(1);
-        assert_eq!(scene.apply(Update::SetAside { mac: mac(1), address }), []);
+        let address = scene.lease(1, HOUR).address;
+        assert_eq!(scene.apply(Update::SetAside { mac: mac(1), address }), [Change::Remove(address)]);
         assert_eq!(scene.hold(1, &address.to_string()), None);
+        assert_ne!(scene.choose(1), Some(address), "the next one may suit it");
         scene.leases.counts()[0].set_aside
     };
     assert_eq!([(); 5].map(|()| decline(&mut scene)), [1, 2, 3, 3, 3]);
     let row = scene.lease(1, HOUR);
-    scene.apply(Update::Free { mac: mac(1), address: row.address });
+    scene.grant(1, row.address, HOUR);
+    assert!(scene.leases.committed(&row, scene.now() + Duration::from_secs(HOUR.into())));
     assert_eq!(decline(&mut scene), 4, "the count starts anew");
 }
 
