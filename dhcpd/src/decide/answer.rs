@@ -153,7 +153,7 @@ impl Answer<'_, '_> {
         if Place::of_stranger(self.question).honours_subnet_selection(self.question) {
             echo(options, message, OptionCode::SubnetSelection);
         }
-        listed.put_others(options, !is_inform);
+        listed.put_others(options, (!is_inform).then_some(lease_time));
     }
 
     /// Rule, subnet, global; where none of them says, the network that the address lies in.

@@ -72,8 +72,9 @@ impl<'a> Listed<'a> {
         }
     }
 
-    /// All that has no key of its own: instead of ours, in its place; an empty one takes ours out.
-    pub(super) fn put_others(&self, options: &mut Options, with_times: bool) {
+    /// All that has no key of its own: instead of ours, in its place; an empty one takes ours out. T1 and T2 only where they
+    /// come before the lease's end (RFC 2131 §4.4.5): they may be listed for longer leases than a guest's.
+    pub(super) fn put_others(&self, options: &mut Options, lease_time: Option<u32>) {
         if self.rules.is_empty() && self.values.is_empty() {
             return; // as for most machines, and packets
         }
@@ -84,12 +85,16 @@ impl<'a> Listed<'a> {
         let of_rules = self.rules.iter().map(|option| (option.code, &option.value));
         let by_rules = |code: u8| self.rules.iter().any(|option| option.code == code);
         let of_place = self.values.iter().map(|(code, value)| (*code, value));
+        let comes_late = |time: &[u8]| {
+            let time = time.try_into().ok().map(u32::from_be_bytes);
+            lease_time.is_none_or(|end| time.is_some_and(|time| time >= end))
+        };
         let is_known = OF_THE_MACHINE.map(|code| options.value(code).is_some());
         let known =
             |code: u8| OF_THE_MACHINE.iter().zip(is_known).any(|(held, known)| known && *held == code);
         let of_place = of_place.filter(|(code, _)| !by_rules(*code) && !known(*code));
         for (code, value) in of_rules.chain(of_place) {
-            if has_place(&code) || (!with_times && TIMES.contains(&code)) {
+            if has_place(&code) || (TIMES.contains(&code) && comes_late(value)) {
                 continue;
             }
             match value.is_empty() {

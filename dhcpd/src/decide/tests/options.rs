@@ -192,6 +192,10 @@ fn renewal_times_of_a_site_replace_ours_but_an_inform_has_none() {
     let message = answered(&file, &listing(&[1]), node(&["172.16.0.11"]));
     assert_eq!(message.option(58u8), Some(&600u32.to_be_bytes()[..]));
     assert_eq!(message.option(59u8), Some(&900u32.to_be_bytes()[..]));
+    let short = ruled("172.16.0.11", &[option(51, &600u32.to_be_bytes())]);
+    let message = answered(&file, &listing(&[1]), short);
+    let seconds = |code: u8| u32::from_be_bytes(message.option(code).unwrap().try_into().unwrap());
+    assert!(seconds(58) <= 300 && seconds(59) == 525, "not those that come after the end of a shorter lease");
     let inform = new(Inform).client("172.16.0.11").option(55, &[1, 26]);
     let decision = ask(&file, &inform, &unicast("172.16.0.11:68"), &found(node(&["172.16.0.11"])));
     let message = parse_reply(&reply(&decision).encode()).unwrap();
