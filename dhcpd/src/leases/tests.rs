@@ -2,6 +2,7 @@
 
 mod failure;
 mod model;
+mod taken;
 
 use super::*;
 use store::Change;
