@@ -196,7 +196,18 @@ const DHCPD: &[Case] = &[
         &["dhcpd stays silent to a DISCOVER of 02:77:00:00:01:99 heard on srv0: SMD does not have it."],
     ),
     ("02:77:00:00:00:01 --interface eth9", 1, &["this dhcpd does not listen on 'eth9', but on srv0"]),
-    ("02:77:00:00:00:01 --requested 10.0.0.1", 1, &["a DISCOVER asks for no address"]),
+    ("02:77:00:00:00:01 --message renew", 1, &["who renews or rebinds has an address: --requested ADDRESS"]),
+    (
+        "02:77:00:00:00:01 --message renew --requested 172.16.0.11",
+        0,
+        &["dhcpd answers a REQUEST (to renew) of 02:77:00:00:00:01", "by unicast to 172.16.0.11:68"],
+    ),
+    (
+        "02:77:00:00:00:01 --message select --requested 172.16.0.99",
+        0,
+        &["dhcpd answers a REQUEST (for our offer) of 02:77:00:00:00:01 heard on srv0 with a NAK"],
+    ),
+    ("02:77:00:00:00:01 --options 1,3,300", 1, &["options are numbers up to 255 with commas between"]),
     ("02:77:00:00:00:01 --json", 0, &["{", r#""kind": "offer""#, r#""address": "172.16.0.11""#]),
 ];
 
