@@ -1,4 +1,7 @@
 use super::*;
+
+mod lending;
+
 use crate::wire::{MessageType, Request, parse_reply};
 use inventory::Replica;
 use prometheus_client::registry::Registry;
@@ -63,7 +66,10 @@ impl Exchange {
     }
 
     async fn with(listen: &str, inventory: Inventory) -> Exchange {
-        let file = file(listen);
+        Exchange::of(file(listen), inventory).await
+    }
+
+    async fn of(file: config::Config, inventory: Inventory) -> Exchange {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let running = Running::new(config::Program::Dhcpd, file.clone());
