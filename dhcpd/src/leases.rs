@@ -68,6 +68,8 @@ pub struct Leases {
 struct Entry {
     mac: Mac,
     state: State,
+    /// The machine has it by a lease, or had.
+    was_leased: bool,
     hostname: Box<str>,
 }
 
@@ -441,7 +443,7 @@ impl Leases {
         for (address, entry) in entries {
             let declined = self.owners.get(&entry.mac).map_or(0, |owner| owner.declined);
             next.set(address, entry.mac, entry.state);
-            next.entries.entry(address).and_modify(|kept| kept.hostname = entry.hostname);
+            next.entries.insert(address, entry.clone());
             next.owners.entry(entry.mac).and_modify(|owner| owner.declined = declined);
         }
         next.advance();
@@ -589,11 +591,28 @@ impl Leases {
         }
     }
 
-    /// Back into the pool, unless somebody else took it.
+    /// Back into the pool, unless somebody else took it. An offer that came to nothing leaves no trace: who asks with one MAC
+    /// after the other takes neither memory nor the addresses that others had last.
     fn release(&mut self, address: Ipv4Addr) {
-        let Some(mac) = self.entries.get(&address).map(|entry| entry.mac) else { return };
-        self.uses += 1;
-        self.set(address, mac, State::Free(self.uses));
+        let Some(entry) = self.entries.get(&address) else { return };
+        match entry.state {
+            State::Offered(end) if !entry.was_leased => self.unuse(address, entry.mac, end),
+            _ => {
+                let mac = entry.mac;
+                self.uses += 1;
+                self.set(address, mac, State::Free(self.uses));
+            }
+        }
+    }
+
+    fn unuse(&mut self, address: Ipv4Addr, mac: Mac, end: Instant) {
+        self.timers.remove(&(end, address));
+        self.entries.remove(&address);
+        self.disown(mac, address);
+        let is_taken = self.taken.contains_key(&address);
+        if let Some(pool) = self.pool_of_mut(address).filter(|_| !is_taken) {
+            pool.put_back(0, address);
+        }
     }
 
     /// The one way in which an address changes hands or state.
@@ -628,11 +647,13 @@ impl Leases {
         if let Some(end) = state.until() {
             self.timers.insert((end, address));
         }
-        let entry = self.entries.entry(address).or_insert(Entry { mac, state, hostname: Box::default() });
+        let new = || Entry { mac, state, was_leased: false, hostname: Box::default() };
+        let entry = self.entries.entry(address).or_insert_with(new);
         if entry.mac != mac {
-            entry.hostname = Box::default();
+            *entry = new();
         }
-        (entry.mac, entry.state) = (mac, state);
+        entry.state = state;
+        entry.was_leased |= !matches!(state, State::Offered(_));
         self.advance();
     }
 

@@ -343,6 +343,20 @@ fn a_pool_of_millions_takes_no_room_until_it_is_used() {
 }
 
 #[test]
+fn offers_that_come_to_nothing_leave_no_trace() {
+    let mut scene = Scene::new(&[("10.0.0.0/8", "10.0.0.0", "10.255.255.255")]);
+    let kept = scene.lease(1, 60);
+    scene.later(3600);
+    for round in 0..100 {
+        let given: BTreeSet<_> = (2..250).map(|number| scene.offer(number)).collect();
+        assert!(given.len() == 248 && !given.contains(&kept.address), "{round}");
+        scene.later(OFFER_HOLD.as_secs() as u32);
+    }
+    assert_eq!((scene.leases.entries.len(), scene.leases.owners.len(), scene.leases.timers.len()), (1, 1, 0));
+    assert_eq!(scene.choose(1), Some(kept.address), "who had an address has it still");
+}
+
+#[test]
 fn ranges_of_one_subnet_are_one_pool() {
     let mut scene = Scene::new(&[
         ("10.0.0.0/24", "10.0.0.200", "10.0.0.201"),
@@ -436,7 +450,7 @@ fn people_see_every_address_with_its_state() {
     scene.offer(2);
     let declined = scene.offer(3);
     scene.apply(Update::SetAside { mac: mac(3), address: declined });
-    let freed = scene.offer(4);
+    let freed = scene.lease(4, HOUR).address;
     scene.apply(Update::Free { mac: mac(4), address: freed });
     scene.apply(Update::Keep { mac: mac(99), address: ip("10.0.0.9") });
     scene.take(&[("10.0.0.1", Taker::One(mac(98)))]);
@@ -457,7 +471,7 @@ fn people_see_every_address_with_its_state() {
             line(1, 1, "leased", Some(3600), "host1", true),
             line(2, 2, "offered", Some(15), "", false),
             line(3, 3, "set_aside", Some(3600), "", false),
-            line(4, 4, "free", None, "", false),
+            line(4, 4, "free", None, "host4", false),
             line(9, 99, "kept", Some(60), "", false),
         ]
     );

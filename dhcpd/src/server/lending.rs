@@ -229,7 +229,7 @@ impl Book {
         request: Request,
         reply: Option<Box<Reply>>,
     ) -> Option<(Request, Box<Reply>)> {
-        let mut changes = self.apply(updates);
+        let changes = self.apply(updates);
         let is_grant = updates.iter().any(|update| matches!(update, Update::Grant { .. }));
         let granted = changes.iter().rev().find_map(|change| match change {
             Change::Put(row) => Some(row.clone()),
@@ -242,7 +242,8 @@ impl Book {
             }
             (reply, _) => (Ticket::Nothing, reply.map(|reply| (request, reply))),
         };
-        if self.submit(std::mem::take(&mut changes), ticket).is_err() {
+        // A row that is not removed in time says only who had the address last, or until when nobody else gets it.
+        if let Err(Ticket::Promise(_)) = self.submit(changes, ticket) {
             shell.metrics.dropped(Dropped::Overload);
         }
         now

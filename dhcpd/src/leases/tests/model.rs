@@ -94,6 +94,8 @@ struct World {
     taken: BTreeMap<Ipv4Addr, Taker>,
     /// Rows on disk that nobody was told of.
     untold: BTreeSet<Ipv4Addr>,
+    /// See [`World::remember`].
+    had: BTreeMap<Ipv4Addr, Mac>,
     uses: u64,
 }
 
@@ -107,6 +109,7 @@ impl World {
             naive: BTreeMap::new(),
             taken: BTreeMap::new(),
             untold: BTreeSet::new(),
+            had: BTreeMap::new(),
             uses: 0,
         }
     }
@@ -138,10 +141,29 @@ impl World {
         }
     }
 
+    /// An offer that came to nothing is as if it had not been.
     fn free(&mut self, address: Ipv4Addr) {
-        self.uses += 1;
-        let uses = self.uses;
-        self.naive.entry(address).and_modify(|(_, is)| *is = Is::Free(uses));
+        match self.naive.get(&address).copied() {
+            Some((mac, Is::Offered(_))) if self.had.get(&address) != Some(&mac) => {
+                self.naive.remove(&address);
+            }
+            Some((mac, _)) => {
+                self.uses += 1;
+                self.naive.insert(address, (mac, Is::Free(self.uses)));
+            }
+            None => {}
+        }
+    }
+
+    /// Who has or had each address by more than an offer, as long as nobody else was offered it.
+    fn remember(&mut self) {
+        for (address, (mac, is)) in &self.naive {
+            match is {
+                Is::Offered(_) if self.had.get(address) != Some(mac) => _ = self.had.remove(address),
+                Is::Offered(_) => {}
+                _ => _ = self.had.insert(*address, *mac),
+            }
+        }
     }
 
     fn all(&self) -> Vec<Ipv4Addr> {
@@ -285,8 +307,8 @@ impl World {
         for before in aside.into_iter().filter(|before| states[before] == "free") {
             self.free(before);
         }
-        match states[&address] {
-            "free" => self.free(address),
+        match states.get(&address) {
+            None | Some(&"free") => self.free(address),
             _ => _ = self.naive.insert(address, (mac, Is::Aside(now + DECLINE_HOLD.as_secs() as u32))),
         }
     }
@@ -369,7 +391,8 @@ impl World {
         self.check();
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
+        self.remember();
         let leases = &self.scene.leases;
         let seen: BTreeMap<_, _> =
             leases.list(self.scene.now()).into_iter().map(|one| (one.address, one)).collect();
