@@ -100,11 +100,13 @@ impl Scene {
         for update in &decision.updates {
             memory.leases.apply(update, now, wall, &mut changes);
         }
-        let granted = decision.updates.iter().any(|update| matches!(update, Update::Grant { .. }));
-        for change in changes.iter().filter(|_| granted) {
+        let time = decision.updates.iter().find_map(|update| match update {
+            Update::Grant { time, .. } => Some(Duration::from_secs((*time).into())),
+            _ => None,
+        });
+        for (change, time) in changes.iter().zip(time) {
             if let Change::Put(row) = change {
-                let time = u64::try_from(row.expiry - wall).expect("it runs");
-                memory.leases.committed(row, now + Duration::from_secs(time));
+                assert!(memory.leases.committed(row, now + time), "nobody else got it meanwhile");
             }
         }
         Ok(decision)
