@@ -154,7 +154,7 @@ pub struct Known<'a> {
     pub host: Option<&'a Interface>,
     /// What `decide` said.
     pub decision: &'a Decision,
-    /// What [`lent`] says.
+    /// What the pools say.
     pub lent: Vec<String>,
     /// What smd-cache says; `None`: it cannot be asked.
     pub explanation: Option<Explanation>,

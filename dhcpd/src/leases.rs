@@ -14,17 +14,19 @@
 //! address can be *taken*: the inventory (or we, a router, a name server) holds it, and then no pool gives it to
 //! anybody else, in whatever state it is.
 
+mod lists;
 pub mod page;
 mod pool;
 pub mod store;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod types;
 
 pub use pool::Pool;
 pub use taken::{ranges, taken};
+pub use types::{Count, Hold, Listed, Taker, Update};
 
-use ipnet::Ipv4Net;
 use std::{
     collections::{BTreeSet, HashMap},
     net::Ipv4Addr,
@@ -121,106 +123,6 @@ impl State {
 struct Owner {
     addresses: Vec<Ipv4Addr>,
     declined: u8,
-}
-
-/// Whose an address is that is not the pool's to give.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taker {
-    /// The one machine that the inventory has with it; to that one a pool may give it.
-    One(Mac),
-    /// Several claim it; or it is ours, a router's, a name server's.
-    Others,
-}
-
-/// How a machine holds an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    /// For a short while, in memory alone.
-    Offered,
-    /// Until it ends, on disk.
-    Leased,
-}
-
-/// What a decision does to the leases.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Update {
-    /// Hold it for this machine until it asks.
-    Offer {
-        /// Whose.
-        mac: Mac,
-        /// Which.
-        address: Ipv4Addr,
-    },
-    /// A lease, as soon as it is on disk; the reply waits for that.
-    Grant {
-        /// Whose.
-        mac: Mac,
-        /// Which.
-        address: Ipv4Addr,
-        /// How long, in seconds.
-        time: u32,
-        /// What the client calls itself.
-        hostname: String,
-    },
-    /// Its holder has done with it, or is refused it; remembered as the last one that had it.
-    Free {
-        /// Whose.
-        mac: Mac,
-        /// Which.
-        address: Ipv4Addr,
-    },
-    /// The inventory knows this machine now: nothing of ours is its any more.
-    Forget(Mac),
-    /// It chose another server.
-    Withdraw(Mac),
-    /// Somebody else uses it.
-    SetAside {
-        /// Who says so.
-        mac: Mac,
-        /// Which.
-        address: Ipv4Addr,
-    },
-    /// Given to a machine that the inventory has with it, sooner than [`Leases::take`] heard of it.
-    Keep {
-        /// Whose.
-        mac: Mac,
-        /// Which.
-        address: Ipv4Addr,
-    },
-}
-
-/// An address in use or once used, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Which.
-    pub address: Ipv4Addr,
-    /// Who has it, or had it last.
-    pub mac: Mac,
-    /// `offered`, `leased`, `set_aside`, `kept`, `free`.
-    pub state: &'static str,
-    /// How long it goes on so.
-    pub left: Option<Duration>,
-    /// What the client calls itself.
-    pub hostname: String,
-    /// Somebody else's in the inventory: the holder is refused at its next REQUEST.
-    pub taken: bool,
-}
-
-/// How many addresses of a subnet's pool are in which state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Count {
-    /// Which.
-    pub subnet: Ipv4Net,
-    /// In the pool.
-    pub size: u64,
-    /// Held for a client that was offered them.
-    pub offered: u64,
-    /// Leased.
-    pub leased: u64,
-    /// Declined, or kept.
-    pub set_aside: u64,
-    /// The inventory's, and not leased.
-    pub taken: u64,
 }
 
 impl Leases {
@@ -448,62 +350,6 @@ impl Leases {
         }
         next.advance();
         *self = next;
-    }
-
-    /// For people, by address.
-    pub fn list(&self, now: Instant) -> Vec<Listed> {
-        let mut list: Vec<Listed> =
-            self.entries.iter().map(|(address, entry)| self.listed(*address, entry, now)).collect();
-        list.sort_by_key(|listed| listed.address);
-        list
-    }
-
-    /// One address for people; `None`: it was never given.
-    pub fn at(&self, address: Ipv4Addr, now: Instant) -> Option<Listed> {
-        self.entries.get(&address).map(|entry| self.listed(address, entry, now))
-    }
-
-    fn listed(&self, address: Ipv4Addr, entry: &Entry, now: Instant) -> Listed {
-        Listed {
-            address,
-            mac: entry.mac,
-            state: entry.state.label(),
-            left: entry.state.until().map(|end| end.saturating_duration_since(now)),
-            hostname: entry.hostname.to_string(),
-            taken: self.is_anothers(entry.mac, address),
-        }
-    }
-
-    /// For metrics, by pool.
-    pub fn counts(&self) -> Vec<Count> {
-        let zero = |pool: &Pool| Count {
-            subnet: pool.subnet(),
-            size: pool.size(),
-            offered: 0,
-            leased: 0,
-            set_aside: 0,
-            taken: 0,
-        };
-        let mut counts: Vec<Count> = self.pools.iter().map(zero).collect();
-        let place = |address: &Ipv4Addr| self.pools.iter().position(|pool| pool.covers(*address));
-        for (address, entry) in &self.entries {
-            let Some(count) = place(address).map(|place| &mut counts[place]) else { continue };
-            match entry.state {
-                State::Free(_) => {}
-                State::Offered(_) | State::Promised(_) => count.offered += 1,
-                State::Leased(_) => count.leased += 1,
-                State::SetAside(_) | State::Kept(_) => count.set_aside += 1,
-            }
-        }
-        let in_use = |address: &Ipv4Addr| {
-            self.entries.get(address).is_some_and(|entry| !matches!(entry.state, State::Free(_)))
-        };
-        for address in self.taken.keys().filter(|address| !in_use(address)) {
-            if let Some(place) = place(address) {
-                counts[place].taken += 1;
-            }
-        }
-        counts
     }
 
     fn offer(&mut self, mac: Mac, address: Ipv4Addr, now: Instant) {
