@@ -61,7 +61,7 @@ pub enum Update {
         /// Which.
         address: Ipv4Addr,
     },
-    /// Given to a machine that the inventory has with it, sooner than [`Leases::take`] heard of it.
+    /// Given to a machine that the inventory has with it, sooner than [`Leases::take`](super::Leases::take) heard of it.
     Keep {
         /// Whose.
         mac: Mac,
