@@ -2,7 +2,7 @@
 
 use super::{
     Address, Decision, Hold, Interface, Leases, Note, Outcome, Place, Pool, Question, Silent, Update, answer,
-    answer::Answer, is_host, is_us_alone, server,
+    answer::Answer, is_us_alone, server,
 };
 use crate::{
     config::Unknown,
@@ -234,7 +234,7 @@ fn guest(mac: Mac, address: Option<Ipv4Addr>) -> Interface {
         description: Text::default(),
         component_id: None,
         component: None,
-        addresses: address.filter(|address| is_host(*address)).map(entry).into_iter().collect(),
+        addresses: address.map(entry).into_iter().collect(),
         policy: inventory::Policy::default(),
         contested: false,
     }
