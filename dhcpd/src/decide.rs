@@ -352,9 +352,10 @@ impl<'a> Question<'a> {
 
     /// What a machine is told that gets no address, asks whether it may give itself one (RFC 2563), and may not.
     fn without_address(&self) -> Option<Decision> {
-        let asks =
-            self.kind == MessageType::Discover && self.message.option(OptionCode::DisableSLAAC).is_some();
-        let link = Place::of_stranger(self).link(self).filter(|_| asks)?;
+        if self.kind != MessageType::Discover || self.message.option(OptionCode::DisableSLAAC).is_none() {
+            return None;
+        }
+        let link = Place::of_stranger(self).link(self)?;
         let is_forbidden = self.config.values(link).auto_configure == Some(false);
         is_forbidden.then(|| answer::forbid_auto_configure(self, link))
     }

@@ -128,9 +128,7 @@ struct Owner {
 impl Leases {
     /// Without leases yet.
     pub fn new(pools: Vec<Pool>) -> Leases {
-        let mut leases = Leases { pools, ..Leases::default() };
-        leases.advance();
-        leases
+        Leases { pools, ..Leases::default() }
     }
 
     /// The pools, the longest prefixes first.
@@ -208,14 +206,17 @@ impl Leases {
     }
 
     fn can_have_back(&self, mac: Mac, address: Ipv4Addr) -> bool {
-        let is_free = |entry: &Entry| matches!(entry.state, State::Free(_));
         let held = self.hold(mac, address).is_some();
-        (held || self.entries.get(&address).is_some_and(is_free)) && !self.is_anothers(mac, address)
+        (held || !self.is_in_use(address)) && !self.is_anothers(mac, address)
     }
 
     fn is_free(&self, address: Ipv4Addr) -> bool {
-        let used = |entry: &Entry| !matches!(entry.state, State::Free(_));
-        !self.taken.contains_key(&address) && !self.entries.get(&address).is_some_and(used)
+        !self.taken.contains_key(&address) && !self.is_in_use(address)
+    }
+
+    /// Whether it is in any state but free.
+    fn is_in_use(&self, address: Ipv4Addr) -> bool {
+        self.entries.get(&address).is_some_and(|entry| !matches!(entry.state, State::Free(_)))
     }
 
     /// Ends what has run out. To be called before deciding; costs nothing where nothing did.
@@ -325,13 +326,12 @@ impl Leases {
             }
         }
         for address in lost {
-            let free = self.entries.get(&address).is_none_or(|entry| matches!(entry.state, State::Free(_)));
-            let used = self.used(address);
-            if let Some(pool) = self.pool_of_mut(address).filter(|_| free) {
+            let (is_in_use, used) = (self.is_in_use(address), self.used(address));
+            if let Some(pool) = self.pool_of_mut(address).filter(|_| !is_in_use) {
                 pool.put_back(used, address);
             }
         }
-        self.advance();
+        self.advance(|_| true);
     }
 
     /// Other pools. What is leased outside of them stays so until it runs out.
@@ -348,7 +348,6 @@ impl Leases {
             next.entries.insert(address, entry.clone());
             next.owners.entry(entry.mac).and_modify(|owner| owner.declined = declined);
         }
-        next.advance();
         *self = next;
     }
 
@@ -500,7 +499,7 @@ impl Leases {
         }
         entry.state = state;
         entry.was_leased |= !matches!(state, State::Offered(_));
-        self.advance();
+        self.advance(|pool| pool.covers(address));
     }
 
     fn name(&mut self, row: &Row) {
@@ -548,10 +547,10 @@ impl Leases {
         self.pools.iter_mut().find(|pool| pool.covers(address))
     }
 
-    /// Every pool's next unused address is one that can be given.
-    fn advance(&mut self) {
+    /// The next unused address of these pools is one that can be given.
+    fn advance(&mut self, which: impl Fn(&Pool) -> bool) {
         let (entries, taken) = (&self.entries, &self.taken);
-        for pool in &mut self.pools {
+        for pool in self.pools.iter_mut().filter(|pool| which(pool)) {
             pool.advance(|address| entries.contains_key(&address) || taken.contains_key(&address));
         }
     }

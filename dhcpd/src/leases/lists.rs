@@ -49,10 +49,7 @@ impl Leases {
                 State::SetAside(_) | State::Kept(_) => count.set_aside += 1,
             }
         }
-        let in_use = |address: &Ipv4Addr| {
-            self.entries.get(address).is_some_and(|entry| !matches!(entry.state, State::Free(_)))
-        };
-        for address in self.taken.keys().filter(|address| !in_use(address)) {
+        for address in self.taken.keys().filter(|address| !self.is_in_use(**address)) {
             if let Some(place) = place(address) {
                 counts[place].taken += 1;
             }

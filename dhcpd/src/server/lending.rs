@@ -230,14 +230,9 @@ impl Book {
         reply: Option<Box<Reply>>,
     ) -> Option<(Request, Box<Reply>)> {
         let changes = self.apply(updates);
-        let is_grant = updates.iter().any(|update| matches!(update, Update::Grant { .. }));
-        let granted = changes.iter().rev().find_map(|change| match change {
-            Change::Put(row) => Some(row.clone()),
-            Change::Remove(_) => None,
-        });
-        let (ticket, now) = match (reply, granted.filter(|_| is_grant)) {
-            (Some(reply), Some(row)) => {
-                let end = Instant::now() + lease_time(updates);
+        let (ticket, now) = match (reply, granted(updates, &changes)) {
+            (Some(reply), Some((row, time))) => {
+                let end = Instant::now() + time;
                 (Ticket::Promise(Box::new(Promise { row, end, request, reply })), None)
             }
             (reply, _) => (Ticket::Nothing, reply.map(|reply| (request, reply))),
@@ -292,13 +287,16 @@ impl Ticket {
     }
 }
 
-/// Of the lease that is granted.
-fn lease_time(updates: &[Update]) -> Duration {
-    let time = |update: &Update| match update {
-        Update::Grant { time, .. } => Some(Duration::from_secs((*time).into())),
+/// The row of the lease that is granted, and for how long it is.
+fn granted(updates: &[Update], changes: &[Change]) -> Option<(Row, Duration)> {
+    let (granted, time) = updates.iter().find_map(|update| match update {
+        Update::Grant { address, time, .. } => Some((*address, Duration::from_secs((*time).into()))),
         _ => None,
-    };
-    updates.iter().find_map(time).unwrap_or_default()
+    })?;
+    changes.iter().find_map(|change| match change {
+        Change::Put(row) if row.address == granted => Some((row.clone(), time)),
+        _ => None,
+    })
 }
 
 /// Unix seconds.

@@ -150,7 +150,8 @@ impl Shell {
         match key {
             Err(silent) => {
                 let decision = unasked(&request.message, silent);
-                self.settle(request, decision, self.lending.as_ref().map(|lending| lending.book()));
+                let lending = self.lending.as_ref().filter(|_| !decision.updates.is_empty());
+                self.settle(request, decision, lending.map(|lending| lending.book()));
             }
             Ok(mac) => match self.inventory.peek(&mac) {
                 Some(lookup) => self.answer(request, &lookup),

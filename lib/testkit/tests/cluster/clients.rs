@@ -65,6 +65,12 @@ pub fn power_on(machine: &Namespace, mac: &str) {
     machine.ip("link set eth0 up");
 }
 
+/// What the scripts of dhclient and dhcpcd do, which are told by the same words.
+const APPLY: &str = "case $reason in BOUND|RENEW|REBIND|REBOOT)\n\
+    ip addr replace $new_ip_address/24 dev eth0\n\
+    for r in $new_routers; do ip route replace default via $r; done;;\n\
+    esac\nexport reason";
+
 /// ISC dhclient, in the foreground. The same folder again: it remembers its lease.
 pub fn dhclient(machine: &Namespace, folder: &Path) -> Client {
     dhclient_asking(machine, folder, "")
@@ -72,11 +78,7 @@ pub fn dhclient(machine: &Namespace, folder: &Path) -> Client {
 
 /// The same, asking for further options: `, ntp-servers, time-offset`.
 pub fn dhclient_asking(machine: &Namespace, folder: &Path, further: &str) -> Client {
-    let apply = "case $reason in BOUND|RENEW|REBIND|REBOOT)\n\
-        ip addr replace $new_ip_address/24 dev eth0\n\
-        for r in $new_routers; do ip route replace default via $r; done;;\n\
-        esac\nexport reason";
-    let script = script(folder, "$reason", apply);
+    let script = script(folder, "$reason", APPLY);
     let settings = folder.join("dhclient.conf");
     let text = format!(
         "timeout 15;\nretry 1;\ninitial-interval 1;\nbackoff-cutoff 2;\nreboot 5;\nselect-timeout 0;\n\
@@ -92,11 +94,7 @@ pub fn dhclient_asking(machine: &Namespace, folder: &Path, further: &str) -> Cli
 
 /// dhcpcd, in the foreground; its files are those of the folder, not the host's.
 pub fn dhcpcd(machine: &Namespace, folder: &Path) -> Client {
-    let apply = "case $reason in BOUND|RENEW|REBIND|REBOOT)\n\
-        ip addr replace $new_ip_address/24 dev eth0\n\
-        for r in $new_routers; do ip route replace default via $r; done;;\n\
-        esac\nexport reason";
-    let script = script(folder, "$reason", apply);
+    let script = script(folder, "$reason", APPLY);
     let settings = folder.join("dhcpcd.conf");
     // Nobody else has the address, and nobody waits for chance.
     fs::write(&settings, "noarp\nnodelay\nipv4only\nnoipv4ll\noption host_name, domain_name, routers\n")
