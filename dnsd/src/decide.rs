@@ -7,6 +7,7 @@
 //! Aliases stand in the configuration, so following them needs no look-up, and there is one key at most.
 
 use crate::{
+    access::Rights,
     records::{Alias, Node},
     reverse::{self, Reverse},
     wire::{CLASS_IN, Message, RrSet, kind},
@@ -120,7 +121,8 @@ struct Place<'a> {
 }
 
 /// Answers from the configuration alone, or says what to ask for.
-pub fn plan<'a>(zones: &'a Zones, message: &'a Message) -> Plan<'a> {
+pub fn plan<'a>(zones: &'a Zones, message: &'a Message, rights: Rights) -> Plan<'a> {
+    _ = rights;
     let question = match (&message.question, message.edns) {
         _ if message.opcode() != 0 => return error(Rcode::NotImp),
         _ if message.malformed => return error(Rcode::FormErr),

@@ -1,6 +1,7 @@
 //! A small cluster for tests, and questions to it as a line of text each.
 
 use crate::{
+    access::Rights,
     decide::{Held, Key, Plan, decide, plan},
     wire::{self, HostText, Transport},
     zones::Zones,
@@ -129,7 +130,7 @@ pub fn held(replica: &Replica, key: &Key) -> Held {
 /// Bytes in, bytes out; `None`: silence.
 pub fn answer(zones: &Zones, replica: &Replica, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
     let message = wire::read(query).ok()?;
-    let reply = match plan(zones, &message) {
+    let reply = match plan(zones, &message, Rights::default()) {
         Plan::Done(reply) => reply,
         Plan::Ask(key, pending) => decide(pending, held(replica, &key)),
     };

@@ -3,9 +3,11 @@
 //! bytes ─`wire`▶ message ─`decide::plan`▶ key ─inventory▶ held ─`decide::decide`▶ reply ─`wire`▶ bytes; `server` is the shell
 //! around it.
 
+pub mod access;
 pub mod decide;
 pub mod explain;
 pub mod metrics;
+pub mod ready;
 pub mod records;
 pub mod reverse;
 pub mod server;

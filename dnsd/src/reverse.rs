@@ -59,6 +59,32 @@ pub fn zone_of(address: IpAddr) -> Box<[u8]> {
     labels.chain(top.iter().copied()).collect()
 }
 
+/// The name of an address, in wire form.
+pub fn name_of(address: IpAddr) -> Box<[u8]> {
+    let mut name = Vec::with_capacity(74);
+    match address {
+        IpAddr::V4(address) => {
+            for octet in address.octets().iter().rev() {
+                let text = octet.to_string();
+                name.push(text.len() as u8);
+                name.extend_from_slice(text.as_bytes());
+            }
+            name.extend_from_slice(V4);
+        }
+        IpAddr::V6(address) => {
+            for octet in address.octets().iter().rev() {
+                for nibble in [octet & 0xf, octet >> 4] {
+                    name.extend_from_slice(&[1, HEX[usize::from(nibble)]]);
+                }
+            }
+            name.extend_from_slice(V6);
+        }
+    }
+    name.into()
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// The labels come least significant first.
 fn v4_range<'n>(labels: impl Iterator<Item = &'n [u8]>) -> Option<(IpAddr, IpAddr)> {
     let (mut first, mut count) = (0u32, 0);
@@ -147,6 +173,13 @@ mod tests {
         ];
         for (name, wanted) in table {
             assert_eq!(parsed(name), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_address_reads_as_that_address() {
+        for address in ["172.16.0.2", "0.0.0.0", "255.255.255.255", "fd00:16::2", "::"].map(ip) {
+            assert_eq!(parse(&name_of(address)), Some(Reverse::Address(address)));
         }
     }
 

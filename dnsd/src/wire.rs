@@ -7,7 +7,7 @@ mod reply;
 
 pub use name::{HostText, WireName, suffixes, to_wire};
 pub use query::{Edns, Message, Question, Silent, read};
-pub use reply::write;
+pub use reply::{push_name, write};
 
 /// How a query came; decides how long its answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,17 +16,23 @@ pub enum Transport {
     Udp,
     /// Two bytes of length, then the message (RFC 1035 §4.2.2).
     Tcp,
+    /// The same inside TLS (RFC 7858).
+    Tls,
+    /// In an HTTP message (RFC 8484).
+    Https,
 }
 
 impl Transport {
     /// Every transport.
-    pub const ALL: [Transport; 2] = [Transport::Udp, Transport::Tcp];
+    pub const ALL: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https];
 
     /// Metric label.
     pub fn as_str(self) -> &'static str {
         match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Https => "https",
         }
     }
 }

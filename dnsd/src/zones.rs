@@ -2,6 +2,7 @@
 //! inventory and each configuration, and swapped whole: a packet only reads.
 
 use crate::{
+    ready::Ready,
     records::Records,
     reverse,
     wire::{RrSet, kind, suffixes, to_wire},
@@ -32,6 +33,8 @@ pub struct Zones {
     pub records: Records,
     /// The inventory's first snapshot was received, or none is to be expected: which reverse zones are ours is known.
     pub loaded: bool,
+    /// Everything that they hold.
+    pub ready: Ready,
     longest_apex: usize,
 }
 
@@ -74,9 +77,16 @@ impl Zones {
             names.iter().chain(&reverse_zones).map(|apex| (apex.clone(), zone(apex))).collect();
         let longest_apex = zones.keys().map(|apex| apex.len()).max().unwrap_or(0);
         let loaded = replica.is_complete() || !config.inventory.replica;
-        let mut zones = Zones { by_apex: zones, records: Records::default(), loaded, longest_apex };
+        let mut zones = Zones {
+            by_apex: zones,
+            records: Records::default(),
+            loaded,
+            ready: Ready::default(),
+            longest_apex,
+        };
         zones.fill_in(&mut records);
         zones.records = records;
+        zones.ready = Ready::build(&zones, replica);
         zones
     }
 
@@ -91,6 +101,11 @@ impl Zones {
         let mut apexes: Vec<&[u8]> = zones.map(|zone| &*zone.apex).collect();
         apexes.sort_unstable();
         apexes
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Zone> {
+        self.by_apex.values()
     }
 
     /// How many zones there are.

@@ -288,7 +288,7 @@ fn what_cannot_be_told_is_servfail_for_every_kind_of_key() {
         // HTTPS stands nowhere in the configuration, so nid0001 (which has a TXT) is NODATA without asking.
         let query = query(question);
         let message = crate::wire::read(&query).unwrap();
-        match plan(&zones, &message) {
+        match plan(&zones, &message, Rights::default()) {
             Plan::Ask(_, pending) => assert_eq!(decide(pending, held).rcode, Rcode::ServFail, "{question}"),
             Plan::Done(reply) => assert_eq!(reply.rcode, Rcode::NoError, "{question}"),
         }

@@ -44,7 +44,7 @@ fn explained(line: &str, replica: &Replica) -> Explained {
     let zones = Zones::build(&config(CONFIG), replica, 7);
     let packet = question.packet();
     let message = wire::read(&packet).unwrap();
-    let (reply, asked) = match plan(&zones, &message) {
+    let (reply, asked) = match plan(&zones, &message, crate::access::Rights::default()) {
         Plan::Done(reply) => (reply, None),
         Plan::Ask(key, pending) => {
             let held = held(replica, &key);

@@ -2,6 +2,7 @@
 
 use super::Service;
 use crate::{
+    access::Rights,
     decide::{self, Held, Key, Plan},
     explain::{self, Asked, Explained, Known, Question, Sought},
     wire::{self, HostText},
@@ -42,7 +43,7 @@ impl Service {
         let packet = question.packet();
         let message = wire::read(&packet).map_err(|_| "this is no question")?;
         let zones = self.zones.load_full();
-        let (reply, asked) = match decide::plan(&zones, &message) {
+        let (reply, asked) = match decide::plan(&zones, &message, Rights::default()) {
             Plan::Done(reply) => (reply, None),
             Plan::Ask(key, pending) => {
                 let (sought, held) = (sought(&key), self.held(&key).await);

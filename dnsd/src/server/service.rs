@@ -1,6 +1,7 @@
 //! From a query's bytes to an answer's, whatever carries them.
 
 use crate::{
+    access::{Access, Client},
     decide::{self, Held, Key, Plan, Reply},
     metrics::Metrics,
     wire::{self, HostText, Message, Transport},
@@ -20,6 +21,7 @@ const PACKET_DEADLINE: Duration = Duration::from_millis(400);
 pub struct Service {
     pub(super) inventory: Inventory,
     pub(super) zones: ArcSwap<Zones>,
+    access: ArcSwap<Access>,
     /// Counters.
     pub metrics: Metrics,
 }
@@ -40,7 +42,8 @@ impl Service {
     pub fn new(inventory: Inventory, config: &Config, configured_at: u32, metrics: Metrics) -> Service {
         let zones = Zones::build(config, &inventory.snapshot(), configured_at);
         metrics.zones.set(zones.count() as i64);
-        Service { inventory, zones: ArcSwap::from_pointee(zones), metrics }
+        let access = ArcSwap::from_pointee(Access::new(config));
+        Service { inventory, zones: ArcSwap::from_pointee(zones), access, metrics }
     }
 
     /// Takes a new configuration or generation up.
@@ -48,28 +51,29 @@ impl Service {
         let zones = Zones::build(config, &self.inventory.snapshot(), configured_at);
         self.metrics.zones.set(zones.count() as i64);
         self.zones.store(Arc::new(zones));
+        self.access.store(Arc::new(Access::new(config)));
     }
 
     /// Answers from what is held in this process.
-    pub fn answer_now(&self, query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome {
+    pub fn answer_now(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> Outcome {
         let Some(message) = self.read(query) else { return Outcome::Silent };
         let zones = self.zones.load();
-        let reply = match decide::plan(&zones, &message) {
+        let reply = match decide::plan(&zones, &message, self.access.load().rights(client)) {
             Plan::Done(reply) => reply,
             Plan::Ask(key, pending) => match self.peek(&key) {
                 Some(held) => decide::decide(pending, held),
                 None => return Outcome::Wait,
             },
         };
-        self.write(&message, transport, &reply, out);
+        self.write(&message, client.transport, &reply, out);
         Outcome::Reply
     }
 
     /// Answers, and waits for the inventory where it must. False: there is no answer.
-    pub async fn answer(&self, query: &[u8], transport: Transport, out: &mut Vec<u8>) -> bool {
+    pub async fn answer(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> bool {
         let Some(message) = self.read(query) else { return false };
         let zones = self.zones.load_full();
-        let reply = match decide::plan(&zones, &message) {
+        let reply = match decide::plan(&zones, &message, self.access.load().rights(client)) {
             Plan::Done(reply) => reply,
             Plan::Ask(key, pending) => {
                 let held = match self.peek(&key) {
@@ -79,7 +83,7 @@ impl Service {
                 decide::decide(pending, held)
             }
         };
-        self.write(&message, transport, &reply, out);
+        self.write(&message, client.transport, &reply, out);
         true
     }
 

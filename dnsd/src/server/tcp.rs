@@ -1,7 +1,7 @@
 //! TCP (RFC 7766): any number of queries on a connection, also pipelined, answered in their order.
 
 use super::{DEAD_AFTER, Service, pause, udp::MAX_QUERY};
-use crate::{metrics::Dropped, wire::Transport};
+use crate::{access::Client, metrics::Dropped, wire::Transport};
 use daemon::Pulse;
 use std::{
     collections::HashMap,
@@ -142,7 +142,7 @@ fn admit(
     connections.tasks.spawn(async move {
         service.metrics.accepted.inc();
         service.metrics.connections.inc();
-        converse(&service, stream, &shutdown).await;
+        converse(&service, stream, Client { address: client, transport: Transport::Tcp }, &shutdown).await;
         service.metrics.connections.dec();
         drop(place);
     });
@@ -152,6 +152,7 @@ fn admit(
 pub async fn converse(
     service: &Service,
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    client: Client,
     shutdown: &CancellationToken,
 ) {
     let mut stream = BufReader::with_capacity(READ_BUFFER, stream);
@@ -166,7 +167,7 @@ pub async fn converse(
             Ok(false) => return,
             Err(_) => return service.metrics.dropped(Dropped::Idle),
         }
-        if !service.answer(&query, Transport::Tcp, &mut reply).await {
+        if !service.answer(&query, client, &mut reply).await {
             return;
         }
         // Length and message in one write, so that they leave in one segment (RFC 7766 §8).

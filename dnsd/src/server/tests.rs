@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    access::Client,
     fixture::{CONFIG, config, query, replica, text},
     wire::Transport,
 };
@@ -16,6 +17,10 @@ fn service(replica: Replica) -> (Arc<Service>, Registry) {
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     (Arc::new(Service::new(Inventory::fixed(replica), &config(CONFIG), 1000, metrics)), registry)
+}
+
+fn asker(transport: Transport) -> Client {
+    Client { address: Ipv4Addr::LOCALHOST.into(), transport }
 }
 
 fn exposition(registry: &Registry) -> String {
@@ -95,7 +100,7 @@ async fn idle_and_slow_clients_are_cut_off() {
         let (service, registry) = service(replica());
         let (mut client, server) = duplex(4096);
         client.write_all(sent).await.unwrap();
-        converse(&service, server, &CancellationToken::new()).await;
+        converse(&service, server, asker(Transport::Tcp), &CancellationToken::new()).await;
         assert!(exposition(&registry).contains("dnsd_dropped_total{reason=\"idle\"} 1"), "{sent:?}");
     }
 }
@@ -107,7 +112,7 @@ async fn a_client_that_takes_no_answers_is_cut_off() {
     let asking =
         async { while client.write_all(&framed(&query("nid0002.cluster.local. A"))).await.is_ok() {} };
     let shutdown = CancellationToken::new();
-    tokio::join!(asking, converse(&service, server, &shutdown));
+    tokio::join!(asking, converse(&service, server, asker(Transport::Tcp), &shutdown));
     assert!(exposition(&registry).contains("dnsd_dropped_total{reason=\"idle\"} 1"));
 }
 
@@ -122,7 +127,7 @@ async fn what_is_no_query_ends_the_connection() {
         let (service, _) = service(replica());
         let (mut client, server) = duplex(4096);
         client.write_all(&sent).await.unwrap();
-        converse(&service, server, &CancellationToken::new()).await;
+        converse(&service, server, asker(Transport::Tcp), &CancellationToken::new()).await;
         assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0, "{sent:?}");
     }
 }
@@ -140,7 +145,7 @@ async fn length_and_message_leave_in_one_write() {
         assert_eq!(usize::from(u16::from_be_bytes([buffer[0], buffer[1]])), length - 2);
         drop(client);
     };
-    tokio::join!(asking, converse(&service, server, &shutdown));
+    tokio::join!(asking, converse(&service, server, asker(Transport::Tcp), &shutdown));
 }
 
 #[tokio::test]
@@ -150,7 +155,7 @@ async fn without_a_snapshot_names_are_servfail_and_we_are_not_ready() {
     let mut out = Vec::new();
     for question in ["nid0001.cluster.local. A", "1.0.16.172.in-addr.arpa. PTR", "1.1.1.10.in-addr.arpa. PTR"]
     {
-        assert!(service.answer(&query(question), Transport::Udp, &mut out).await);
+        assert!(service.answer(&query(question), asker(Transport::Udp), &mut out).await);
         assert_eq!(text(&out), "ServFail", "{question}");
     }
 }
@@ -179,7 +184,7 @@ async fn a_new_configuration_is_taken_up() {
     let mut out = Vec::new();
     let gone = async {
         loop {
-            service.answer_now(&query("smd.cluster.local. A"), Transport::Udp, &mut out);
+            service.answer_now(&query("smd.cluster.local. A"), asker(Transport::Udp), &mut out);
             if text(&out).starts_with("NXDomain") || text(&out).starts_with("NoError aa; ;") {
                 break;
             }
@@ -195,9 +200,9 @@ fn everything_is_counted_under_its_name() {
     let (service, registry) = service(replica());
     let mut out = Vec::new();
     for question in ["nid0001.cluster.local. A", "nope.cluster.local. AAAA", "example.com. TXT"] {
-        service.answer_now(&query(question), Transport::Udp, &mut out);
+        service.answer_now(&query(question), asker(Transport::Udp), &mut out);
     }
-    assert_eq!(service.answer_now(&[0; 3], Transport::Udp, &mut out), Outcome::Silent);
+    assert_eq!(service.answer_now(&[0; 3], asker(Transport::Udp), &mut out), Outcome::Silent);
     let page = exposition(&registry);
     for line in [
         "dnsd_queries_total{transport=\"udp\",type=\"a\"} 1",

@@ -1,7 +1,7 @@
 //! UDP: one task a socket. What is known is answered in place; only a look-up that waits gets a task of its own.
 
 use super::{DEAD_AFTER, Outcome, Service, pause};
-use crate::{metrics::Dropped, wire::Transport};
+use crate::{access::Client, metrics::Dropped, wire::Transport};
 use daemon::Pulse;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
@@ -94,7 +94,7 @@ struct Shell {
 impl Shell {
     async fn take(&mut self, datagram: Datagram, query: &[u8]) {
         let Datagram { peer, arrival, .. } = datagram;
-        match self.service.answer_now(query, Transport::Udp, &mut self.out) {
+        match self.service.answer_now(query, client(peer), &mut self.out) {
             Outcome::Reply => send(&self.service, &self.socket, &self.out, peer, arrival).await,
             Outcome::Silent => {}
             Outcome::Wait => self.wait(query, peer, arrival),
@@ -109,12 +109,16 @@ impl Shell {
         let (service, socket, query) = (self.service.clone(), self.socket.clone(), query.to_vec());
         self.waiting.tasks.spawn(async move {
             let mut out = Vec::new();
-            if service.answer(&query, Transport::Udp, &mut out).await {
+            if service.answer(&query, client(peer), &mut out).await {
                 send(&service, &socket, &out, peer, arrival).await;
             }
             drop(permit);
         });
     }
+}
+
+fn client(peer: std::net::SocketAddr) -> Client {
+    Client { address: peer.ip(), transport: Transport::Udp }
 }
 
 async fn send(service: &Service, socket: &Socket, out: &[u8], peer: std::net::SocketAddr, arrival: Arrival) {

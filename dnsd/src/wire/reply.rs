@@ -53,7 +53,7 @@ pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut V
 
 fn limit(transport: Transport, edns: Option<Edns>) -> usize {
     match (transport, edns) {
-        (Transport::Tcp, _) => TCP_LIMIT,
+        (Transport::Tcp | Transport::Tls | Transport::Https, _) => TCP_LIMIT,
         (Transport::Udp, None) => UDP_LIMIT_PLAIN,
         (Transport::Udp, Some(edns)) => usize::from(edns.size).clamp(UDP_LIMIT_PLAIN, UDP_LIMIT),
     }
@@ -177,7 +177,8 @@ pub(crate) fn kind_of(address: &IpAddr) -> u16 {
     if address.is_ipv4() { kind::A } else { kind::AAAA }
 }
 
-fn push_name(name: &Name, out: &mut Vec<u8>) {
+/// In wire form.
+pub fn push_name(name: &Name, out: &mut Vec<u8>) {
     for label in name.as_str().split('.') {
         out.push(label.len() as u8);
         out.extend_from_slice(label.as_bytes());

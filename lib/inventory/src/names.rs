@@ -74,7 +74,6 @@ impl Names {
     }
 
     /// Every name, empty non-terminals too, in no order.
-    #[cfg(test)]
     pub(crate) fn all(&self) -> impl Iterator<Item = &Name> {
         self.entries.iter().map(|(name, _)| name)
     }

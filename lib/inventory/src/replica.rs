@@ -103,6 +103,14 @@ impl Replica {
         let component = owner.component.clone()?;
         Some(Arc::new(Machine { component, interfaces: owner.interfaces.as_slice().to_vec() }))
     }
+    /// Every name of a machine, and every parent of one, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.names.all()
+    }
+    /// Every address and who holds it, in order.
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, &[Arc<Interface>])> {
+        self.addresses.iter().map(|(address, holders)| (*address, holders.as_slice()))
+    }
     /// Whether some known address lies in this prefix (empty non-terminals of reverse zones; automatic reverse zones).
     pub fn has_address_in(&self, prefix: RangeInclusive<IpAddr>) -> bool {
         prefix.start() <= prefix.end() && self.addresses.range(prefix).next().is_some()

@@ -2,6 +2,7 @@
 //! of the contract, the replica, dnsd; the TCP cases through its framing.
 
 use dnsd::{
+    access::Client,
     metrics::Metrics,
     server::{Outcome, Service, converse},
     wire::Transport,
@@ -128,15 +129,19 @@ fn replica(snapshot: &Snapshot, stale: bool) -> Replica {
     )
 }
 
+fn client(transport: Transport) -> Client {
+    Client { address: std::net::Ipv4Addr::LOCALHOST.into(), transport }
+}
+
 /// A complete replica answers without waiting.
 async fn over_udp(service: &Service, query: &[u8], when: When) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    match service.answer_now(query, Transport::Udp, &mut out) {
+    match service.answer_now(query, client(Transport::Udp), &mut out) {
         Outcome::Reply => Some(out),
         Outcome::Silent => None,
         Outcome::Wait => {
             assert!(when == When::SmdNever, "a complete replica made a query wait");
-            service.answer(query, Transport::Udp, &mut out).await.then_some(out)
+            service.answer(query, client(Transport::Udp), &mut out).await.then_some(out)
         }
     }
 }
@@ -152,7 +157,7 @@ async fn over_tcp(service: &Service, query: &[u8]) -> Option<Vec<u8>> {
         client.read_exact(&mut reply).await.ok()?;
         Some(reply)
     };
-    tokio::join!(asking, converse(service, server, &stop)).0
+    tokio::join!(asking, converse(service, server, self::client(Transport::Tcp), &stop)).0
 }
 
 /// Everything that is wrong with a reply.
