@@ -418,7 +418,7 @@ async fn turn(shell: Arc<Shell>, listener: Arc<Listener>) -> (Arc<Listener>, io:
 /// A datagram and those that were queued behind it.
 fn burst(shell: &Arc<Shell>, listener: &Arc<Listener>, batch: &Batch) {
     for (bytes, datagram) in batch.iter() {
-        shell.packet(listener, bytes, datagram);
+        shell.packet(listener, bytes, &datagram);
     }
 }
 

@@ -24,21 +24,33 @@ pub fn arrival(messages: CmsgIterator<'_>) -> Arrival {
     for message in messages {
         match message {
             ControlMessageOwned::Ipv4PacketInfo(info) => {
-                let local = address4(info.ipi_spec_dst);
-                arrival.address = Some(address4(info.ipi_addr).into());
-                arrival.local = (!local.is_unspecified()).then_some(local.into());
-                arrival.interface = u32::try_from(info.ipi_ifindex).unwrap_or(0);
+                let (local, address) = (address4(info.ipi_spec_dst), address4(info.ipi_addr));
+                arrival = Arrival::v4(info.ipi_ifindex, local, address);
             }
             ControlMessageOwned::Ipv6PacketInfo(info) => {
-                let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-                arrival.address = Some(address.into());
-                arrival.local = (!address.is_multicast()).then_some(address.into());
-                arrival.interface = info.ipi6_ifindex;
+                arrival = Arrival::v6(info.ipi6_ifindex, info.ipi6_addr.s6_addr.into());
             }
             _ => {}
         }
     }
     arrival
+}
+
+impl Arrival {
+    /// From IP_PKTINFO.
+    pub(crate) fn v4(interface: i32, local: Ipv4Addr, address: Ipv4Addr) -> Arrival {
+        Arrival {
+            address: Some(address.into()),
+            local: (!local.is_unspecified()).then_some(local.into()),
+            interface: u32::try_from(interface).unwrap_or(0),
+        }
+    }
+
+    /// From IPV6_PKTINFO, which has one address only.
+    pub(crate) fn v6(interface: u32, address: Ipv6Addr) -> Arrival {
+        let local = (!address.is_multicast()).then_some(address.into());
+        Arrival { address: Some(address.into()), local, interface }
+    }
 }
 
 /// The control message that an answer is sent with.

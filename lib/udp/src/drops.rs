@@ -3,9 +3,8 @@
 //! From /proc/net/udp rather than from SO_RXQ_OVFL: that control message appears only once something was dropped, which would
 //! make the room that the others need depend on the weather.
 
-use crate::Socket;
 use nix::sys::stat::fstat;
-use std::{fs, io};
+use std::{fs, io, os::fd::AsFd};
 
 /// The sockets of this network namespace, read at one moment.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ impl Drops {
     }
 
     /// Datagrams dropped since the socket was opened.
-    pub fn of(&self, socket: &Socket) -> io::Result<u64> {
+    pub fn of(&self, socket: &impl AsFd) -> io::Result<u64> {
         let inode = fstat(socket)?.st_ino;
         Ok(self.of_inode(inode).unwrap_or_default())
     }
@@ -35,6 +34,7 @@ impl Drops {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Socket;
 
     #[test]
     fn a_line_of_the_table_is_read() {

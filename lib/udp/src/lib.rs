@@ -5,14 +5,18 @@
 //! IPV6_PKTINFO) and takes the source of each answer. Sockets are IPv4 or IPv6, never both (`IPV6_V6ONLY`): IPv4
 //! addresses stay IPv4 addresses, and both wildcards can be bound side by side.
 //!
-//! Datagrams are received one by one (`receive`) or as many as there are (`receive_batch`), and sent one by one.
+//! Two ways to serve: [`Socket`] belongs to an asynchronous runtime and receives one by one or in bursts ([`Batch`]);
+//! [`Blocking`] belongs to a thread that answers in place, a burst at a time ([`Exchange`]).
 
 mod batch;
 mod control;
 mod drops;
+mod exchange;
+mod many;
 
 pub use batch::Batch;
 pub use drops::Drops;
+pub use exchange::{Blocking, Exchange, Query};
 
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Type};
@@ -71,24 +75,8 @@ pub struct Socket {
 impl Socket {
     /// Opens and binds. Must be called inside a tokio runtime.
     pub fn bind(address: SocketAddr, options: &Options) -> io::Result<Socket> {
-        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        let socket = open(address, options)?;
         socket.set_nonblocking(true)?;
-        if address.is_ipv4() {
-            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
-        } else {
-            socket.set_only_v6(true)?;
-            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-        }
-        if let Some(device) = &options.device {
-            socket.bind_device(Some(device.as_bytes()))?;
-        }
-        if options.receive_buffer > 0 {
-            socket.set_recv_buffer_size(options.receive_buffer)?;
-        }
-        socket.set_broadcast(options.broadcast)?;
-        socket.set_reuse_address(options.reuse_address)?;
-        socket.set_reuse_port(options.reuse_port)?;
-        socket.bind(&address.into())?;
         Ok(Socket { socket: UdpSocket::from_std(socket.into())? })
     }
 
@@ -115,13 +103,13 @@ impl Socket {
 
     /// Sends one datagram; with `from`, out of that interface and with that source address.
     pub async fn send(&self, bytes: &[u8], to: SocketAddr, from: Option<Arrival>) -> io::Result<()> {
-        self.socket.async_io(Interest::WRITABLE, || self.send_now(bytes, to, from)).await
+        self.socket.async_io(Interest::WRITABLE, || send_now(self.as_fd(), bytes, to, from)).await
     }
 
     /// Sends without waiting; `WouldBlock` when the buffer is full.
     pub fn try_send(&self, bytes: &[u8], to: SocketAddr, from: Option<Arrival>) -> io::Result<()> {
         // Not `try_io`: a fresh socket is writable before the runtime has polled it for the first time.
-        self.send_now(bytes, to, from)
+        send_now(self.as_fd(), bytes, to, from)
     }
 
     fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
@@ -130,17 +118,48 @@ impl Socket {
         let fd = self.socket.as_raw_fd();
         let message =
             recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control.0), MsgFlags::MSG_DONTWAIT)?;
-        Ok(batch::datagram(&message)?)
+        Ok(Datagram {
+            length: message.bytes,
+            truncated: message.flags.contains(MsgFlags::MSG_TRUNC),
+            peer: message
+                .address
+                .as_ref()
+                .and_then(control::socket_address)
+                .ok_or(io::ErrorKind::AddrNotAvailable)?,
+            arrival: control::arrival(message.cmsgs()?),
+        })
     }
+}
 
-    fn send_now(&self, bytes: &[u8], to: SocketAddr, from: Option<Arrival>) -> io::Result<()> {
-        let source = control::Source::new(&to, from);
-        let parts = [io::IoSlice::new(bytes)];
-        let to = SockaddrStorage::from(to);
-        let fd = self.socket.as_raw_fd();
-        sendmsg(fd, &parts, source.messages().as_slice(), MsgFlags::MSG_DONTWAIT, Some(&to))?;
-        Ok(())
+/// Opens and binds.
+fn open(address: SocketAddr, options: &Options) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv4() {
+        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+    } else {
+        socket.set_only_v6(true)?;
+        setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
     }
+    if let Some(device) = &options.device {
+        socket.bind_device(Some(device.as_bytes()))?;
+    }
+    if options.receive_buffer > 0 {
+        socket.set_recv_buffer_size(options.receive_buffer)?;
+    }
+    socket.set_broadcast(options.broadcast)?;
+    socket.set_reuse_address(options.reuse_address)?;
+    socket.set_reuse_port(options.reuse_port)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Sends one datagram with a source.
+fn send_now(socket: BorrowedFd<'_>, bytes: &[u8], to: SocketAddr, from: Option<Arrival>) -> io::Result<()> {
+    let source = control::Source::new(&to, from);
+    let parts = [io::IoSlice::new(bytes)];
+    let to = SockaddrStorage::from(to);
+    sendmsg(socket.as_raw_fd(), &parts, source.messages().as_slice(), MsgFlags::empty(), Some(&to))?;
+    Ok(())
 }
 
 impl AsFd for Socket {
