@@ -8,14 +8,14 @@
 
 use crate::{
     access::Rights,
+    contents,
     records::{Alias, Node},
     reverse::{self, Reverse},
     wire::{CLASS_IN, Message, RrSet, kind},
     zones::{NEGATIVE_TTL, Zone, Zones},
 };
 use inventory::{Bearers, Holders, Lookup};
-use std::{net::IpAddr, ops::RangeInclusive, sync::Arc};
-use values::Name;
+use std::{net::IpAddr, ops::RangeInclusive};
 
 pub use crate::wire::{Rcode, Silent};
 
@@ -49,15 +49,8 @@ pub enum Answer<'a> {
     Nothing,
     /// Records that are there already.
     Set(&'a RrSet),
-    /// The A or AAAA records of a machine.
-    Addresses {
-        /// Whose.
-        bearers: Arc<Bearers>,
-        /// Which family.
-        kind: u16,
-    },
-    /// The PTR record of an address.
-    Pointer(Name),
+    /// Records made of what the inventory said.
+    Made(RrSet),
 }
 
 /// What stands in the authority section.
@@ -147,7 +140,7 @@ pub fn plan<'a>(zones: &'a Zones, message: &'a Message, rights: Rights) -> Plan<
 pub fn decide<'a>(pending: Pending<'a>, held: Held) -> Reply<'a> {
     let Pending { place, address } = pending;
     match held {
-        Held::Bearers(Lookup::Found(bearers, _)) => place.addresses(bearers),
+        Held::Bearers(Lookup::Found(bearers, _)) => place.machine(&bearers),
         Held::Holders(Lookup::Found(holders, _)) => place.pointer(&holders, address),
         Held::Below(Some(true)) => place.no_data(),
         Held::Bearers(Lookup::Unknown) | Held::Holders(Lookup::Unknown) | Held::Below(Some(false)) => {
@@ -230,29 +223,18 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn addresses(self, bearers: Arc<Bearers>) -> Reply<'a> {
-        let has = |kind: u16| bearers.addresses.iter().any(|address| address.is_ipv4() == (kind == kind::A));
-        let wanted: &[u16] = match self.kind {
-            kind::A => &[kind::A],
-            kind::AAAA => &[kind::AAAA],
-            kind::ANY => &[kind::A, kind::AAAA],
-            _ => &[],
-        };
-        match wanted.iter().copied().find(|kind| has(*kind)) {
-            Some(kind) => self.found(Answer::Addresses { bearers, kind }),
+    fn machine(self, bearers: &Bearers) -> Reply<'a> {
+        match contents::of_name_and_kind(bearers, self.kind) {
+            Some(set) => self.found(Answer::Made(set)),
             None => self.no_data(),
         }
     }
 
-    /// One PTR: the canonical name. An address without a name is there all the same, as its parents are.
     fn pointer(self, holders: &Holders, address: Option<IpAddr>) -> Reply<'a> {
-        let entries = holders.interfaces.iter().filter_map(|interface| interface.address(address?));
-        let name = entries.filter_map(|entry| entry.names.first()).next();
-        match name {
-            Some(name) if matches!(self.kind, kind::PTR | kind::ANY) => {
-                self.found(Answer::Pointer(name.clone()))
-            }
-            _ => self.no_data(),
+        let asked = address.filter(|_| matches!(self.kind, kind::PTR | kind::ANY));
+        match asked.and_then(|address| contents::of_address(holders, address)) {
+            Some(set) => self.found(Answer::Made(set)),
+            None => self.no_data(),
         }
     }
 

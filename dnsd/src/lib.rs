@@ -4,6 +4,7 @@
 //! around it.
 
 pub mod access;
+pub mod contents;
 pub mod decide;
 pub mod explain;
 pub mod metrics;

@@ -4,13 +4,12 @@
 //! because of others (an empty non-terminal) has no sets. The SOA is not here: it belongs to the zone.
 
 use crate::{
-    decide::POSITIVE_TTL,
-    reverse,
-    wire::{RrSet, kind, push_name, suffixes, to_wire},
+    contents, reverse,
+    wire::{RrSet, kind, suffixes, to_wire},
     zones::{Zone, Zones},
 };
-use inventory::Replica;
-use std::{collections::HashMap, net::IpAddr};
+use inventory::{Holders, Replica};
+use std::collections::HashMap;
 
 /// Every name of every zone.
 #[derive(Debug, Default)]
@@ -62,20 +61,15 @@ impl Ready {
             let owner = to_wire(name);
             if zones.find(&owner).is_some_and(|zone| !zone.reverse) {
                 let bearers = replica.name(name.as_str());
-                let addresses = bearers.map(|bearers| bearers.addresses.clone()).unwrap_or_default();
-                ready.nodes.insert(owner, address_sets(&addresses));
+                let sets = bearers.map(|bearers| contents::of_name(&bearers)).unwrap_or_default();
+                ready.nodes.insert(owner, sets);
             }
         }
         for (address, holders) in replica.addresses() {
             let owner = reverse::name_of(address);
             let Some(zone) = zones.find(&owner) else { continue };
-            let entries = holders.iter().filter_map(|interface| interface.address(address));
-            let name = entries.filter_map(|entry| entry.names.first()).next();
-            let pointer = name.map(|name| {
-                let mut data = Vec::new();
-                push_name(name, &mut data);
-                RrSet { kind: kind::PTR, ttl: POSITIVE_TTL, data: vec![data.into()] }
-            });
+            let holders = Holders { interfaces: holders.to_vec() };
+            let pointer = contents::of_address(&holders, address);
             for parent in suffixes(&owner).skip(1).take_while(|rest| rest.len() > zone.apex.len()) {
                 ready.nodes.entry(parent.into()).or_default();
             }
@@ -117,19 +111,4 @@ impl Ready {
         let nodes = self.nodes.iter().filter(move |(owner, _)| in_zone(owner));
         nodes.map(|(owner, sets)| (&**owner, Node { sets }))
     }
-}
-
-fn address_sets(addresses: &[IpAddr]) -> Vec<RrSet> {
-    let of = |v4: bool, kind: u16| {
-        let data: Vec<Box<[u8]>> = addresses
-            .iter()
-            .filter(|address| address.is_ipv4() == v4)
-            .map(|address| match address {
-                IpAddr::V4(address) => address.octets().into(),
-                IpAddr::V6(address) => address.octets().into(),
-            })
-            .collect();
-        (!data.is_empty()).then_some(RrSet { kind, ttl: POSITIVE_TTL, data })
-    };
-    of(true, kind::A).into_iter().chain(of(false, kind::AAAA)).collect()
 }

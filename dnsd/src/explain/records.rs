@@ -2,7 +2,7 @@
 
 use super::question::kind_text;
 use crate::{
-    decide::{Answer, POSITIVE_TTL, Reply},
+    decide::{Answer, Reply},
     wire::{RrSet, kind},
 };
 use std::{
@@ -21,13 +21,7 @@ pub fn answers(question: &[u8], reply: &Reply<'_>) -> Vec<String> {
     match &reply.answer {
         Answer::Nothing => {}
         Answer::Set(set) => lines.extend(set_lines(owner, set.ttl, set)),
-        Answer::Addresses { bearers, kind } => {
-            let wanted = bearers.addresses.iter().filter(|one| one.is_ipv4() == (*kind == kind::A));
-            lines.extend(wanted.map(|address| line(owner, POSITIVE_TTL, *kind, &address.to_string())));
-        }
-        Answer::Pointer(target) => {
-            lines.push(line(owner, POSITIVE_TTL, kind::PTR, &format!("{target}.")));
-        }
+        Answer::Made(set) => lines.extend(set_lines(owner, set.ttl, set)),
     }
     lines
 }

@@ -5,8 +5,7 @@ use super::Rcode;
 use super::{
     CLASS_IN, Edns, HEADER, Message, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN, kind, suffixes,
 };
-use crate::decide::{Answer, POSITIVE_TTL, Reply};
-use std::net::IpAddr;
+use crate::decide::{Answer, Reply};
 use values::Name;
 
 /// OPT without options: root, type, size, flags, length.
@@ -105,37 +104,20 @@ impl Writer<'_> {
     }
 
     fn answer(&mut self, owner: usize, answer: &Answer) -> u16 {
-        match answer {
-            Answer::Nothing => 0,
-            Answer::Set(set) => {
-                for data in &set.data {
-                    self.record(owner, set.kind, set.ttl, |out| out.extend_from_slice(data));
-                }
-                set.data.len() as u16
-            }
-            Answer::Addresses { bearers, kind } => {
-                let mut count = 0;
-                for address in bearers.addresses.iter().filter(|address| kind_of(address) == *kind) {
-                    self.address(owner, address);
-                    count += 1;
-                    if !self.fits {
-                        break;
-                    }
-                }
-                count
-            }
-            Answer::Pointer(name) => {
-                self.record(owner, kind::PTR, POSITIVE_TTL, |out| push_name(name, out));
-                1
+        let set = match answer {
+            Answer::Nothing => return 0,
+            Answer::Set(set) => *set,
+            Answer::Made(set) => set,
+        };
+        let mut count = 0;
+        for data in &set.data {
+            self.record(owner, set.kind, set.ttl, |out| out.extend_from_slice(data));
+            count += 1;
+            if !self.fits {
+                break;
             }
         }
-    }
-
-    fn address(&mut self, owner: usize, address: &IpAddr) {
-        self.record(owner, kind_of(address), POSITIVE_TTL, |out| match address {
-            IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
-            IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
-        });
+        count
     }
 
     /// A record whose owner stands at an offset of this message; answers where its data begin.
@@ -170,11 +152,6 @@ fn offset(message: &Message, name: &[u8]) -> Option<usize> {
     let asked = message.question.as_ref()?.name.as_bytes();
     let found = suffixes(asked).find(|suffix| suffix.len() <= name.len())?;
     (found == name).then(|| HEADER + asked.len() - name.len())
-}
-
-/// The type that an address is a record of.
-pub(crate) fn kind_of(address: &IpAddr) -> u16 {
-    if address.is_ipv4() { kind::A } else { kind::AAAA }
 }
 
 /// In wire form.

@@ -1,0 +1,46 @@
+//! What stands at a machine's name and at the name of its address: the one definition, for answers (`decide`) and for
+//! everything that is held ready or copied (`ready`).
+
+use crate::{
+    decide::POSITIVE_TTL,
+    wire::{RrSet, kind, push_name},
+};
+use inventory::{Bearers, Holders};
+use std::net::IpAddr;
+
+/// The records of a machine's name, by type in the order in which ANY prefers them. None: the name exists without any.
+pub fn of_name(bearers: &Bearers) -> Vec<RrSet> {
+    let kinds = [kind::A, kind::AAAA];
+    kinds.into_iter().filter_map(|kind| addresses(&bearers.addresses, kind)).collect()
+}
+
+/// One set of them: of this type, or for ANY the first there is (RFC 8482 §4.1).
+pub fn of_name_and_kind(bearers: &Bearers, kind: u16) -> Option<RrSet> {
+    match kind {
+        kind::A | kind::AAAA => addresses(&bearers.addresses, kind),
+        kind::ANY => of_name(bearers).into_iter().next(),
+        _ => None,
+    }
+}
+
+/// The PTR record of an address: its canonical name. An address without a name is there all the same, as its parents are.
+pub fn of_address(holders: &Holders, address: IpAddr) -> Option<RrSet> {
+    let entries = holders.interfaces.iter().filter_map(|interface| interface.address(address));
+    let name = entries.filter_map(|entry| entry.names.first()).next()?;
+    let mut data = Vec::new();
+    push_name(name, &mut data);
+    Some(RrSet { kind: kind::PTR, ttl: POSITIVE_TTL, data: vec![data.into()] })
+}
+
+/// Those of one family; `None`: there are none.
+fn addresses(addresses: &[IpAddr], kind: u16) -> Option<RrSet> {
+    let octets = |address: &IpAddr| -> Option<Box<[u8]>> {
+        match address {
+            IpAddr::V4(address) if kind == kind::A => Some(address.octets().into()),
+            IpAddr::V6(address) if kind == kind::AAAA => Some(address.octets().into()),
+            _ => None,
+        }
+    };
+    let data: Vec<Box<[u8]>> = addresses.iter().filter_map(octets).collect();
+    (!data.is_empty()).then_some(RrSet { kind, ttl: POSITIVE_TTL, data })
+}
