@@ -22,7 +22,7 @@ mod yaml;
 pub use id_set::IdSet;
 pub use mistake::{Mistake, Mistakes};
 pub use options::Options;
-pub use pattern::{Part, Pattern};
+pub use pattern::{Filling, Lacking, Nic, Part, Pattern};
 pub use records::{RecordData, RecordLine};
 pub use rules::{DomainAppend, Match, Rule, RuleLog};
 pub use schema::{

@@ -241,7 +241,7 @@ fn must_do_something(section: &Section, rule: &Rule, has_subnet: bool) {
 }
 
 /// The words of `a|b`, or of a list, each read at its own place.
-fn each_word<T>(field: &Field, read: impl Fn(&Field) -> Option<T>) -> Option<Vec<T>> {
+pub(crate) fn each_word<T>(field: &Field, read: impl Fn(&Field) -> Option<T>) -> Option<Vec<T>> {
     if let Data::List(_) = field.node.data {
         return field.each(read);
     }

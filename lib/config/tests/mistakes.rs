@@ -213,7 +213,26 @@ fn values_that_cannot_be_are_mistakes() {
             "1:9: zones[0]: no address has a name in 16.672.in-addr.arpa",
         ),
         ("zones: [{name: fd.ip6.arpa}]", "1:9: zones[0]: no address has a name in fd.ip6.arpa"),
+        (
+            "zones: [{name: 16.172.in-addr.arpa, network: HSN}]",
+            "1:46: zones[0].network: a reverse zone names addresses by what they are, on whatever network",
+        ),
+        ("zones: [{name: a.b, network: 'HSN|'}]", "1:35: zones[0].network: an empty word in a list"),
+        (
+            "zones: [{name: a.b, network: {}}]",
+            "1:30: zones[0].network: a section where a word or a list is wanted",
+        ),
+        (
+            "zones: [{name: a.b, nodes: 'n{nics}'}]",
+            "1:30: zones[0].nodes: '{nics}' is none of {id}, {04d}, {network}, {nic}",
+        ),
         ("zones: [{name: a.b, missing: maybe}]", "1:30: zones[0].missing: nxdomain or forward"),
+        ("dnsd: {search: [a.b, 'A.b.']}", "1:22: dnsd.search[1]: listed already"),
+        ("dnsd: {search: a.b}", "1:16: dnsd.search: a single value where a list is wanted: write [a.b]"),
+        ("dnsd: {search: [a, b, c, d, e, f, g]}", "1:16: dnsd.search: at most 6 domains are searched"),
+        ("dnsd: {zone_files: [/a, /a]}", "1:25: dnsd.zone_files[1]: listed already"),
+        ("dnsd: {hosts_file: [/a]}", "1:20: dnsd.hosts_file: a list where text is wanted"),
+        ("dnsd: {node_txt: maybe}", "1:18: dnsd.node_txt: 'maybe' is neither true nor false"),
         ("dnsd: {tls: {cert: /c}}", "1:13: dnsd.tls: `key` is missing"),
         (
             "smd_cache: {tls: {cert: /c, key: /k, force: [a]}}",
@@ -282,14 +301,17 @@ fn pools_that_cannot_be_are_mistakes() {
 #[test]
 fn rules_that_cannot_be_are_mistakes_at_the_part_that_is_wrong() {
     check(&[
-        ("rules:\n  - type:Node,hostname:nid{4}", "2:27: rules[0].hostname: '{4}' is neither {id} nor {04d}"),
+        (
+            "rules:\n  - type:Node,hostname:nid{4}",
+            "2:27: rules[0].hostname: '{4}' is none of {id}, {04d}, {network}, {nic}",
+        ),
         (
             "rules:\n  - \"type:Node,hostname:n o\"",
             "2:26: rules[0].hostname: ' ' cannot stand in a host name",
         ),
         (
             "rules:\n  - 'type:Node,hostname:''n{nid}'''",
-            "2:28: rules[0].hostname: '{nid}' is neither {id} nor {04d}",
+            "2:28: rules[0].hostname: '{nid}' is none of {id}, {04d}, {network}, {nic}",
         ),
         (
             "rules:\n  - \"name:\\\"ü\\\",hostname:ü\"",
@@ -297,7 +319,7 @@ fn rules_that_cannot_be_are_mistakes_at_the_part_that_is_wrong() {
         ),
         (
             "rules: ['hostname:a}']",
-            "1:20: rules[0].hostname: a brace without its other half; patterns know {id} and {04d}",
+            "1:20: rules[0].hostname: a brace without its other half; patterns know {id}, {04d}, {network} and {nic}",
         ),
         ("rules: ['hostname:a..b']", "1:21: rules[0].hostname: an empty label in a DNS name"),
         ("rules: ['hostname:a.']", "1:20: rules[0].hostname: an empty label in a DNS name"),
@@ -428,7 +450,7 @@ dhcpd:
     let expected = "\
 coresmd.yaml:1:1: domian: unknown key; did you mean `domain`?
 coresmd.yaml:3:15: rules[0].hostnam: unknown key; did you mean `hostname`?
-coresmd.yaml:4:27: rules[1].hostname: '{04x}' is neither {id} nor {04d}
+coresmd.yaml:4:27: rules[1].hostname: '{04x}' is none of {id}, {04d}, {network}, {nic}
 coresmd.yaml:4:41: rules[1].routers: '10.0.0' is no IPv4 address such as 10.0.0.1
 coresmd.yaml:6:12: smd_cache.refresh: 'often' is no duration such as 30s, 1h30m or 300ms
 coresmd.yaml:7:14: smd_cache.smd.url: '5' is no URL such as http://HOST/PATH

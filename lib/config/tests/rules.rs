@@ -1,6 +1,6 @@
 //! The rule language: what each form means.
 
-use config::{Config, DomainAppend, Part, Pattern, Rule, RuleLog, parse};
+use config::{Config, DomainAppend, Filling, Lacking, Nic, Part, Pattern, Rule, RuleLog, parse};
 use values::Xname;
 
 fn rules(list: &str) -> Vec<Rule> {
@@ -150,22 +150,33 @@ fn the_netmask_comes_from_the_nearest_place() {
 }
 
 #[test]
-fn patterns_are_filled_with_xname_and_nid() {
+fn patterns_are_filled_with_xname_nid_and_network() {
     let node = xname("x1000c0s0b0n0");
-    for (pattern, nid, name) in [
-        ("nid{04d}", Some(7), Some("nid0007")),
-        ("nid{4d}", Some(7), Some("nid0007")),
-        ("nid{04d}", Some(123_456), Some("nid123456")),
-        ("nid{0d}", Some(7), Some("nid7")),
-        ("nid{04d}", None, None),
-        ("nid{04d}", Some(-1), None),
-        ("'{id}-bmc'", None, Some("x1000c0s0b0n0-bmc")),
-        ("n{02d}.rack", Some(3), Some("n03.rack")),
-        ("h-{id}-{03d}", Some(3), Some("h-x1000c0s0b0n0-003")),
-        ("login", None, Some("login")),
+    let hsn1 = Some(Nic { network: "hsn", number: 1 });
+    for (pattern, nid, nic, name) in [
+        ("nid{04d}", Some(7), None, Ok("nid0007")),
+        ("nid{4d}", Some(7), None, Ok("nid0007")),
+        ("nid{04d}", Some(123_456), None, Ok("nid123456")),
+        ("nid{0d}", Some(7), None, Ok("nid7")),
+        ("nid{04d}", None, hsn1, Err(Lacking::Nid)),
+        ("nid{04d}", Some(-1), None, Err(Lacking::Nid)),
+        ("'{id}-bmc'", None, None, Ok("x1000c0s0b0n0-bmc")),
+        ("n{02d}.rack", Some(3), None, Ok("n03.rack")),
+        ("h-{id}-{03d}", Some(3), None, Ok("h-x1000c0s0b0n0-003")),
+        ("login", None, None, Ok("login")),
+        ("nid{06d}.{network}", Some(1000), hsn1, Ok("nid001000.hsn")),
+        ("nid{06d}-{nic}", Some(1000), hsn1, Ok("nid001000-hsn1")),
+        ("'{nic}.{id}'", None, hsn1, Ok("hsn1.x1000c0s0b0n0")),
+        ("nid{06d}-{nic}", Some(1000), None, Err(Lacking::Network)),
+        ("nid{06d}.{network}", Some(1000), None, Err(Lacking::Network)),
     ] {
         let pattern = rule(&format!("\"hostname:{pattern}\"")).hostname.unwrap();
-        assert_eq!(pattern.fill(&node, nid).as_deref(), name, "{pattern:?}");
+        let filled = pattern.fill(&Filling { id: &node, nid, nic });
+        assert_eq!(filled.as_deref(), name.as_ref().copied(), "{pattern:?}");
+        assert_eq!(
+            pattern.needs_network(),
+            pattern.0.iter().any(|part| matches!(part, Part::Network | Part::Nic))
+        );
     }
 }
 

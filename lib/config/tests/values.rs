@@ -185,3 +185,29 @@ fn records_are_zone_file_lines() {
     let two = good("domain: c.x\ndnsd: {records: [a A 10.0.0.1, a A 10.0.0.2, a TXT x]}").dnsd.records;
     assert_eq!(two.len(), 3);
 }
+
+#[test]
+fn what_stands_beside_the_inventory_in_dns_is_off_unless_named() {
+    let dnsd = good("").dnsd;
+    assert_eq!(
+        (dnsd.hosts_file, dnsd.zone_files.len(), dnsd.node_txt, dnsd.search.len()),
+        (None, 0, false, 0)
+    );
+    let text =
+        "dnsd: {hosts_file: /etc/hosts, zone_files: [/a, /b], node_txt: on, search: [C.Local., hsn.c.local]}";
+    let dnsd = good(text).dnsd;
+    assert_eq!(dnsd.hosts_file.as_deref(), Some("/etc/hosts".as_ref()));
+    assert_eq!(dnsd.zone_files.len(), 2);
+    assert!(dnsd.node_txt);
+    assert_eq!(dnsd.search.iter().map(ToString::to_string).collect::<Vec<_>>(), ["c.local", "hsn.c.local"]);
+}
+
+#[test]
+fn a_zone_is_for_one_network_or_some() {
+    for (text, networks) in
+        [("", &[][..]), ("network: HSN", &["HSN"]), ("network: [HSN, 'a b']", &["HSN", "a b"])]
+    {
+        let config = good(&format!("zones: [{{name: a.b, {text}}}]"));
+        assert_eq!(config.zones[0].networks, networks, "{text}");
+    }
+}

@@ -29,6 +29,14 @@ pub struct Dnsd {
     pub recursion_from: Option<Vec<IpNet>>,
     /// Zone-file lines, relative to the domain; their syntax is checked, dnsd turns them into records.
     pub records: Vec<RecordLine>,
+    /// Addresses and their names, as `/etc/hosts` has them; read again when it changes.
+    pub hosts_file: Option<PathBuf>,
+    /// Master files (RFC 1035 §5); read again when they change.
+    pub zone_files: Vec<PathBuf>,
+    /// TXT records say what SMD knows of a machine.
+    pub node_txt: bool,
+    /// Where names of one label are looked for, in this order.
+    pub search: Vec<Name>,
     /// Zone transfers (later).
     pub transfer: Option<Transfer>,
 }
@@ -76,6 +84,10 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone]) -> 
         forward: section.list("forward", scalars::ip).unwrap_or_default(),
         recursion_from: section.list("recursion_from", network_or_address),
         records: section.get("records", |field| records::read(field, domain, zones)).unwrap_or_default(),
+        hosts_file: section.get("hosts_file", scalars::path),
+        zone_files: section.get("zone_files", zone_files).unwrap_or_default(),
+        node_txt: section.get("node_txt", scalars::switch).unwrap_or(false),
+        search: section.get("search", search).unwrap_or_default(),
         transfer: section.optional("transfer", transfer),
     };
     if !dnsd.forward.is_empty() {
@@ -85,6 +97,41 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone]) -> 
         section.later(key, &[Program::Dnsd]);
     }
     dnsd
+}
+
+/// Each looks at every name of one label that is not ours. What resolvers take (resolv.conf(5)).
+const MAX_SEARCH: usize = 6;
+
+fn search(field: &Field) -> Option<Vec<Name>> {
+    let domains = different(field, scalars::name)?;
+    if domains.len() > MAX_SEARCH {
+        field.mistake(format!("at most {MAX_SEARCH} domains are searched"));
+    }
+    Some(domains)
+}
+
+/// All are held in memory, and looked at every second. A guess.
+const MAX_ZONE_FILES: usize = 64;
+
+fn zone_files(field: &Field) -> Option<Vec<PathBuf>> {
+    let files = different(field, scalars::path)?;
+    if files.len() > MAX_ZONE_FILES {
+        field.mistake(format!("at most {MAX_ZONE_FILES} files are read"));
+    }
+    Some(files)
+}
+
+/// A list in which nothing stands twice.
+fn different<T: PartialEq>(field: &Field, read: impl Fn(&Field) -> Option<T>) -> Option<Vec<T>> {
+    let mut good: Vec<T> = Vec::new();
+    for item in field.items()? {
+        let Some(value) = read(&item) else { continue };
+        if good.contains(&value) {
+            item.mistake("listed already");
+        }
+        good.push(value);
+    }
+    Some(good)
 }
 
 fn tls(section: &Section) -> Option<DnsTls> {

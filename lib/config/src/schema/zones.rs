@@ -15,6 +15,8 @@ pub struct Zone {
     pub name: Name,
     /// Names every Node in this zone, besides the xname.
     pub nodes: Option<Pattern>,
+    /// Only addresses on these networks of SMD are named in it, compared without case; empty: all.
+    pub networks: Vec<String>,
     /// What a name that is not in it gets.
     pub missing: Missing,
 }
@@ -62,13 +64,17 @@ pub(super) fn read(root: &Section) -> Vec<Zone> {
 fn zone(section: &Section, field: &Field) -> Option<Zone> {
     let name = section.required("name", scalars::name);
     let nodes = section.get("nodes", rules::hostname);
+    let networks = section.get("network", |field| rules::each_word(field, scalars::text)).unwrap_or_default();
     let missing = section.get("missing", missing).unwrap_or_default();
     if missing == Missing::Forward {
         section.later("missing", &[Program::Dnsd]);
     }
-    let zone = Zone { name: name?, nodes, missing };
+    let zone = Zone { name: name?, nodes, networks, missing };
     if zone.is_reverse() && zone.nodes.is_some() {
         section.mistake("nodes", "a reverse zone names addresses, not nodes");
+    }
+    if zone.is_reverse() && !zone.networks.is_empty() {
+        section.mistake("network", "a reverse zone names addresses by what they are, on whatever network");
     }
     if !labels_can_be(&zone.name) {
         field.mistake(format!("no address has a name in {}", zone.name));
