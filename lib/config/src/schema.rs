@@ -12,7 +12,7 @@ mod zones;
 pub use boot::Boot;
 pub use dhcpd::{DhcpV4, Dhcpd, Listen, Pool, Subnet, Unknown};
 pub use dhcpd6::DhcpV6;
-pub use dnsd::{DnsTls, Dnsd, Transfer, Tsig};
+pub use dnsd::{DnsTls, Dnsd, Transfer, Tsig, TsigAlgorithm};
 pub use inventory::{ClientTls, Endpoint, Inventory};
 pub use smd_cache::{ServerTls, Smd, SmdCache};
 pub use tftpd::Tftpd;
@@ -26,12 +26,13 @@ pub(crate) fn read(root: &Section) -> Config {
     let zones = zones::read(root);
     let inventory = root.part("inventory", inventory::read);
     let boot = root.part("boot", boot::read);
-    let facts = dhcpd::Facts { replica: inventory.replica, nbp: boot.nbp.is_some() };
+    let replica = inventory.replica;
+    let facts = dhcpd::Facts { replica, nbp: boot.nbp.is_some() };
     Config {
         rules: rules::read(root),
         smd_cache: root.part("smd_cache", smd_cache::read),
         dhcpd: root.part("dhcpd", |section| dhcpd::read(section, facts)),
-        dnsd: root.part("dnsd", |section| dnsd::read(section, domain.as_ref(), &zones)),
+        dnsd: root.part("dnsd", |section| dnsd::read(section, domain.as_ref(), &zones, replica)),
         tftpd: root.part("tftpd", tftpd::read),
         not_served: Vec::new(),
         domain,

@@ -299,6 +299,21 @@ fn pools_that_cannot_be_are_mistakes() {
 }
 
 #[test]
+fn transfers_need_the_whole_inventory_and_a_key_that_is_still_used() {
+    let message =
+        "not with `inventory.replica: false`: without the whole inventory there are no whole zones to copy";
+    assert_eq!(
+        mistakes("inventory: {replica: false}\ndnsd: {transfer: {allow: [10.0.0.1]}}"),
+        [format!("2:18: dnsd.transfer: {message}")]
+    );
+    for old in ["hmac-md5", "hmac-sha1", "hmac-sha224", "sha256"] {
+        let text = format!("dnsd: {{transfer: {{tsig: {{name: k, algorithm: {old}, secret_file: /s}}}}}}");
+        let [found] = &mistakes(&text)[..] else { panic!("{old} is taken") };
+        assert!(found.contains("one of hmac-sha256, hmac-sha384, hmac-sha512"), "{found}");
+    }
+}
+
+#[test]
 fn rules_that_cannot_be_are_mistakes_at_the_part_that_is_wrong() {
     check(&[
         (
@@ -471,7 +486,6 @@ fn keys_of_later_features_are_written_down_with_their_programs() {
         ("dhcpd: {v6: {server_id: LL 02:00:00:00:00:01}}", "1:9: dhcpd.v6: not served yet", vec![Dhcpd]),
         ("dnsd: {forward: [1.1.1.1]}", "1:8: dnsd.forward: not served yet", vec![Dnsd]),
         ("dnsd: {recursion_from: [10.0.0.0/8]}", "1:8: dnsd.recursion_from: not served yet", vec![Dnsd]),
-        ("dnsd: {transfer: {allow: [10.0.0.1]}}", "1:8: dnsd.transfer: not served yet", vec![Dnsd]),
         ("dnsd: {tls: {cert: /c, key: /k}}", "1:8: dnsd.tls: not served yet", vec![Dnsd]),
     ] {
         let config = parse(text).unwrap_or_else(|mistakes| panic!("{}", mistakes.report(text)));

@@ -93,6 +93,20 @@ fn the_port_of_other_sockets_may_be_left_out() {
 }
 
 #[test]
+fn transfers_are_for_networks_and_told_to_sockets() {
+    let text = "dnsd: {transfer: {allow: [10.0.0.9, 'fd00::/64'], notify: [10.0.0.9, '[::1]:5353'], \
+                tsig: {name: Key.X, algorithm: hmac-sha512, secret_file: /s}}}";
+    let transfer = good(text).dnsd.transfer.unwrap();
+    let networks: Vec<String> = transfer.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.9/32", "fd00::/64"]);
+    let told: Vec<String> = transfer.notify.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["10.0.0.9:53", "[::1]:5353"]);
+    let key = transfer.tsig.unwrap();
+    assert_eq!((key.name.as_str(), key.algorithm), ("key.x", config::TsigAlgorithm::HmacSha512));
+    assert_eq!(good("dnsd: {transfer: {}}").dnsd.transfer.unwrap().allow, []);
+}
+
+#[test]
 fn endpoints_are_tcp_or_unix() {
     let config = good("inventory: {endpoints: [http://smd-cache, 'http://[::1]:1/', unix:/run/a.sock]}");
     let expected = [

@@ -37,7 +37,7 @@ pub struct Dnsd {
     pub node_txt: bool,
     /// Where names of one label are looked for, in this order.
     pub search: Vec<Name>,
-    /// Zone transfers (later).
+    /// Zone transfers; absent: for nobody.
     pub transfer: Option<Transfer>,
 }
 
@@ -55,11 +55,11 @@ pub struct DnsTls {
 /// Who may copy zones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transfer {
-    /// These.
+    /// These; with a key, those of them who sign.
     pub allow: Vec<IpNet>,
     /// Told when a zone changes.
-    pub notify: Vec<IpAddr>,
-    /// Signature that transfers need.
+    pub notify: Vec<SocketAddr>,
+    /// Signature that transfers need, and that NOTIFY carries.
     pub tsig: Option<Tsig>,
 }
 
@@ -68,13 +68,25 @@ pub struct Transfer {
 pub struct Tsig {
     /// Both sides know it by this name.
     pub name: Name,
-    /// `hmac-sha256` and the like.
-    pub algorithm: String,
+    /// How messages are signed.
+    pub algorithm: TsigAlgorithm,
     /// Holds the secret in base64.
     pub secret_file: PathBuf,
 }
 
-pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone]) -> Dnsd {
+/// Algorithms of TSIG (RFC 8945 §6) that are still to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TsigAlgorithm {
+    /// What everybody has.
+    #[default]
+    HmacSha256,
+    /// Longer.
+    HmacSha384,
+    /// Longest.
+    HmacSha512,
+}
+
+pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone], replica: bool) -> Dnsd {
     let dnsd = Dnsd {
         admin: section.get("admin", scalars::socket(27783)).unwrap_or((Ipv4Addr::LOCALHOST, 27783).into()),
         listen: section
@@ -93,8 +105,12 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone]) -> 
     if !dnsd.forward.is_empty() {
         section.later("forward", &[Program::Dnsd]);
     }
-    for key in ["tls", "recursion_from", "transfer"] {
+    for key in ["tls", "recursion_from"] {
         section.later(key, &[Program::Dnsd]);
+    }
+    if dnsd.transfer.is_some() && !replica {
+        let message = "not with `inventory.replica: false`: without the whole inventory there are no whole zones to copy";
+        section.mistake("transfer", message);
     }
     dnsd
 }
@@ -145,23 +161,25 @@ fn tls(section: &Section) -> Option<DnsTls> {
 fn transfer(section: &Section) -> Transfer {
     Transfer {
         allow: section.list("allow", network_or_address).unwrap_or_default(),
-        notify: section.list("notify", scalars::ip).unwrap_or_default(),
+        notify: section.list("notify", scalars::socket(53)).unwrap_or_default(),
         tsig: section.optional("tsig", tsig).flatten(),
     }
 }
 
 fn tsig(section: &Section) -> Option<Tsig> {
     let name = section.required("name", scalars::name);
-    let algorithm = section.get("algorithm", algorithm).unwrap_or_else(|| "hmac-sha256".into());
+    let algorithm = section.get("algorithm", algorithm).unwrap_or_default();
     let secret_file = section.required("secret_file", scalars::path);
     Some(Tsig { name: name?, algorithm, secret_file: secret_file? })
 }
 
-/// RFC 8945 §6; the older ones are not to be used any more.
-fn algorithm(field: &Field) -> Option<String> {
+/// MD5 and SHA-1 are not to be used any more (RFC 8945 §6); SHA-224 our cryptography does not have.
+fn algorithm(field: &Field) -> Option<TsigAlgorithm> {
     field.parse("an algorithm", |text| match text {
-        "hmac-sha224" | "hmac-sha256" | "hmac-sha384" | "hmac-sha512" => Ok(text.to_owned()),
-        _ => Err("one of hmac-sha224, hmac-sha256, hmac-sha384, hmac-sha512".into()),
+        "hmac-sha256" => Ok(TsigAlgorithm::HmacSha256),
+        "hmac-sha384" => Ok(TsigAlgorithm::HmacSha384),
+        "hmac-sha512" => Ok(TsigAlgorithm::HmacSha512),
+        _ => Err("one of hmac-sha256, hmac-sha384, hmac-sha512".into()),
     })
 }
 
