@@ -4,16 +4,19 @@
 //! message ─plan▶ reply
 //!             └▶ key to ask the inventory for ─▶ held ─decide▶ reply
 //! ```
-//! Aliases stand in the configuration, so following them needs no look-up, and there is one key at most.
+//! Aliases stand in the configuration, so following them needs no look-up, and there is one key at most. A decision may also be
+//! to ask a forwarder: for whom and which names is decided here, what comes of it is `forward`'s.
 
 use crate::{
     access::Rights,
     contents,
+    outside::{self, Outside},
     records::{Alias, Node},
     reverse::{self, Reverse},
     wire::{CLASS_IN, Message, RrSet, kind},
     zones::{NEGATIVE_TTL, Zone, Zones},
 };
+use config::Missing;
 use inventory::{Bearers, Holders, Lookup};
 use std::{net::IpAddr, ops::RangeInclusive};
 
@@ -24,6 +27,26 @@ pub const POSITIVE_TTL: u32 = 60;
 
 /// Aliases followed before we call it a loop. A guess; BIND follows 16.
 const MAX_ALIASES: usize = 8;
+
+/// What is done about a query.
+#[derive(Debug)]
+pub enum Decision<'a> {
+    /// This is the answer.
+    Reply(Reply<'a>),
+    /// A forwarder has it.
+    Forward(Forward<'a>),
+}
+
+/// A question that is asked of a forwarder.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// CNAMEs of ours that lead from the client's question to it: the answer begins with them.
+    pub aliases: Vec<&'a Alias>,
+    /// Wire form, lower case.
+    pub name: &'a [u8],
+    /// QTYPE.
+    pub kind: u16,
+}
 
 /// An answer, borrowed from zones and inventory.
 #[derive(Debug)]
@@ -90,7 +113,7 @@ pub enum Held {
 #[derive(Debug)]
 pub enum Plan<'a> {
     /// Nothing more is needed.
-    Done(Reply<'a>),
+    Done(Decision<'a>),
     /// This look-up is.
     Ask(Key<'a>, Pending<'a>),
 }
@@ -111,11 +134,12 @@ struct Place<'a> {
     aliases: Vec<&'a Alias>,
     /// Apex, or in the configuration: never NXDOMAIN.
     exists: bool,
+    /// This client may have other names asked for.
+    recursion: bool,
 }
 
 /// Answers from the configuration alone, or says what to ask for.
 pub fn plan<'a>(zones: &'a Zones, message: &'a Message, rights: Rights) -> Plan<'a> {
-    _ = rights;
     let question = match (&message.question, message.edns) {
         _ if message.opcode() != 0 => return error(Rcode::NotImp),
         _ if message.malformed => return error(Rcode::FormErr),
@@ -128,38 +152,75 @@ pub fn plan<'a>(zones: &'a Zones, message: &'a Message, rights: Rights) -> Plan<
         return error(Rcode::Refused);
     }
     let name = question.name.as_bytes();
+    // Without RD nobody has answers of others fetched, nor sees which are remembered.
+    let recursion = rights.recursion && message.recursion_desired();
     match zones.find(name) {
-        Some(zone) => follow(zones, zone, name, question.kind),
-        // Until the addresses are known, any reverse zone may turn out to be ours.
-        None if !zones.loaded && reverse::parse(name).is_some() => error(Rcode::ServFail),
-        None => error(Rcode::Refused),
+        Some(zone) => follow(zones, zone, name, question.kind, recursion),
+        None => Plan::Done(elsewhere(zones, Vec::new(), name, question.kind, recursion)),
     }
 }
 
+/// For a name that is in no zone of ours.
+fn elsewhere<'a>(
+    zones: &Zones,
+    aliases: Vec<&'a Alias>,
+    name: &'a [u8],
+    kind: u16,
+    recursion: bool,
+) -> Decision<'a> {
+    // Until the addresses are known, any reverse zone may turn out to be ours; without zones in the file, any name.
+    let ours_perhaps = !zones.loaded && reverse::parse(name).is_some() || recursion && !zones.told;
+    Decision::Reply(match (ours_perhaps, recursion) {
+        (true, _) => failure(Rcode::ServFail),
+        (_, true) => return leave(aliases, name, kind),
+        // The client asks on.
+        (_, false) if !aliases.is_empty() => Reply { aliases, ..authoritative(Rcode::NoError) },
+        (_, false) => failure(Rcode::Refused),
+    })
+}
+
+/// Asks a forwarder, unless the name is none for them.
+fn leave<'a>(aliases: Vec<&'a Alias>, name: &'a [u8], kind: u16) -> Decision<'a> {
+    let (rcode, answer) = match outside::of(name, kind) {
+        Outside::Forwarded => return Decision::Forward(Forward { aliases, name, kind }),
+        Outside::Refused => (Rcode::Refused, Answer::Nothing),
+        Outside::Absent => (Rcode::NxDomain, Answer::Nothing),
+        Outside::NoData => (Rcode::NoError, Answer::Nothing),
+        Outside::Here(set) => (Rcode::NoError, Answer::Set(set)),
+    };
+    Decision::Reply(Reply { authoritative: !aliases.is_empty(), aliases, answer, ..failure(rcode) })
+}
+
 /// Combines what the configuration says with what the inventory holds.
-pub fn decide<'a>(pending: Pending<'a>, held: Held) -> Reply<'a> {
+pub fn decide<'a>(pending: Pending<'a>, held: Held) -> Decision<'a> {
     let Pending { place, address } = pending;
-    match held {
+    Decision::Reply(match held {
         Held::Bearers(Lookup::Found(bearers, _)) => place.machine(&bearers),
         Held::Holders(Lookup::Found(holders, _)) => place.pointer(&holders, address),
         Held::Below(Some(true)) => place.no_data(),
         Held::Bearers(Lookup::Unknown) | Held::Holders(Lookup::Unknown) | Held::Below(Some(false)) => {
-            place.absent()
+            return place.absent();
         }
         Held::Bearers(Lookup::Unavailable) | Held::Holders(Lookup::Unavailable) | Held::Below(None) => {
             failure(Rcode::ServFail)
         }
-    }
+    })
 }
 
 /// Goes from the question along aliases to the last name in our zones.
-fn follow<'a>(zones: &'a Zones, mut zone: &'a Zone, mut name: &'a [u8], kind: u16) -> Plan<'a> {
+fn follow<'a>(
+    zones: &'a Zones,
+    mut zone: &'a Zone,
+    mut name: &'a [u8],
+    kind: u16,
+    recursion: bool,
+) -> Plan<'a> {
     let mut aliases = Vec::new();
     loop {
         if let Some((owner, set)) = zones.records.cut(&zone.apex, name)
             && !(kind == kind::DS && owner == name)
         {
-            return Plan::Done(delegation(zones, aliases, owner, set));
+            return done(delegation(zones, aliases, owner, set));
         }
         // A CNAME at an apex would hide SOA and NS (RFC 1034 §3.6.2): not followed.
         let followed = !matches!(kind, kind::CNAME | kind::ANY) && *name != *zone.apex;
@@ -172,20 +233,19 @@ fn follow<'a>(zones: &'a Zones, mut zone: &'a Zone, mut name: &'a [u8], kind: u1
         name = &alias.target;
         zone = match zones.find(name) {
             Some(zone) => zone,
-            // Somebody else's name: the client asks on.
-            None => return Plan::Done(Reply { aliases, ..authoritative(Rcode::NoError) }),
+            None => return Plan::Done(elsewhere(zones, aliases, name, kind, recursion)),
         };
     }
     let node = zones.records.node(name);
     let at_apex = *name == *zone.apex;
-    let place = Place { zone, name, kind, aliases, exists: at_apex || node.is_some() };
+    let place = Place { zone, name, kind, aliases, exists: at_apex || node.is_some(), recursion };
     place.plan(node, at_apex)
 }
 
 impl<'a> Place<'a> {
     fn plan(self, node: Option<&'a Node>, at_apex: bool) -> Plan<'a> {
         if let Some(set) = self.own(node, at_apex) {
-            return Plan::Done(self.found(Answer::Set(set)));
+            return done(self.found(Answer::Set(set)));
         }
         if at_apex && self.kind == kind::SOA {
             // There is one, but nobody has told its serial yet.
@@ -193,7 +253,7 @@ impl<'a> Place<'a> {
         }
         let machines_have = matches!(self.kind, kind::A | kind::AAAA | kind::PTR | kind::ANY);
         if self.exists && !machines_have {
-            return Plan::Done(self.no_data());
+            return done(self.no_data());
         }
         self.ask()
     }
@@ -246,9 +306,16 @@ impl<'a> Place<'a> {
         self.negative(Rcode::NoError)
     }
 
-    fn absent(self) -> Reply<'a> {
-        let rcode = if self.exists { Rcode::NoError } else { Rcode::NxDomain };
-        self.negative(rcode)
+    /// Nobody bears it: then somebody else may, where the zone says so.
+    fn absent(self) -> Decision<'a> {
+        let rcode = match self.exists {
+            true => Rcode::NoError,
+            false if self.recursion && self.zone.missing == Missing::Forward => {
+                return leave(self.aliases, self.name, self.kind);
+            }
+            false => Rcode::NxDomain,
+        };
+        Decision::Reply(self.negative(rcode))
     }
 
     /// With SOA, or nobody could remember it (RFC 2308 §5); without a serial there is none.
@@ -279,7 +346,8 @@ fn authoritative<'a>(rcode: Rcode) -> Reply<'a> {
     Reply { authoritative: true, ..failure(rcode) }
 }
 
-fn failure<'a>(rcode: Rcode) -> Reply<'a> {
+/// No records, and nothing to be remembered.
+pub fn failure<'a>(rcode: Rcode) -> Reply<'a> {
     Reply {
         rcode,
         authoritative: false,
@@ -291,7 +359,11 @@ fn failure<'a>(rcode: Rcode) -> Reply<'a> {
 }
 
 fn error<'a>(rcode: Rcode) -> Plan<'a> {
-    Plan::Done(failure(rcode))
+    done(failure(rcode))
+}
+
+fn done(reply: Reply<'_>) -> Plan<'_> {
+    Plan::Done(Decision::Reply(reply))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{
     access::Rights,
-    decide::{Held, Key, Plan, decide, plan},
+    decide::{Decision, Held, Key, Plan, decide, plan},
     wire::{self, HostText, Transport},
     zones::Zones,
 };
@@ -130,10 +130,11 @@ pub fn held(replica: &Replica, key: &Key) -> Held {
 /// Bytes in, bytes out; `None`: silence.
 pub fn answer(zones: &Zones, replica: &Replica, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
     let message = wire::read(query).ok()?;
-    let reply = match plan(zones, &message, Rights::default()) {
-        Plan::Done(reply) => reply,
+    let decision = match plan(zones, &message, Rights::default()) {
+        Plan::Done(decision) => decision,
         Plan::Ask(key, pending) => decide(pending, held(replica, &key)),
     };
+    let Decision::Reply(reply) = decision else { panic!("nobody may recurse") };
     let mut out = Vec::new();
     wire::write(&message, transport, &reply, &mut out);
     Some(out)

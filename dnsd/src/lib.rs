@@ -8,6 +8,7 @@ pub mod contents;
 pub mod decide;
 pub mod explain;
 pub mod metrics;
+pub mod outside;
 pub mod ready;
 pub mod records;
 pub mod reverse;

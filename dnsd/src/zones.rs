@@ -7,7 +7,7 @@ use crate::{
     reverse,
     wire::{RrSet, kind, suffixes, to_wire},
 };
-use config::Config;
+use config::{Config, Missing};
 use inventory::Replica;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -33,6 +33,8 @@ pub struct Zones {
     pub records: Records,
     /// The inventory's first snapshot was received, or none is to be expected: which reverse zones are ours is known.
     pub loaded: bool,
+    /// Something said which zones are ours: the file, or the inventory. Before, any name may turn out to be.
+    pub told: bool,
     /// Everything that they hold.
     pub ready: Ready,
     longest_apex: usize,
@@ -49,6 +51,8 @@ pub struct Zone {
     pub soa: Option<RrSet>,
     /// Never empty.
     pub ns: RrSet,
+    /// What a name that is not in it gets. Reverse zones nobody listed hold some addresses of a network, not all of it.
+    pub missing: Missing,
 }
 
 impl Zones {
@@ -73,14 +77,16 @@ impl Zones {
             None => newest,
         };
         let zone = |apex: &[u8]| Zone::new(apex, primary.as_deref(), serial_of(apex), &records);
-        let zones: HashMap<_, _> =
+        let mut zones: HashMap<_, _> =
             names.iter().chain(&reverse_zones).map(|apex| (apex.clone(), zone(apex))).collect();
+        mark_forwarding(&mut zones, config, &reverse_zones);
         let longest_apex = zones.keys().map(|apex| apex.len()).max().unwrap_or(0);
         let loaded = replica.is_complete() || !config.inventory.replica;
         let mut zones = Zones {
             by_apex: zones,
             records: Records::default(),
             loaded,
+            told: loaded || !configured(config).is_empty(),
             ready: Ready::default(),
             longest_apex,
         };
@@ -160,7 +166,13 @@ impl Zone {
             let names = [&*ns.data[0], &below(domain, MAILBOX)].concat();
             RrSet { kind: kind::SOA, ttl: APEX_TTL, data: vec![names.into_iter().chain(numbers).collect()] }
         });
-        Zone { apex: apex.into(), reverse: reverse::parse(apex).is_some(), soa, ns }
+        Zone {
+            apex: apex.into(),
+            reverse: reverse::parse(apex).is_some(),
+            soa,
+            ns,
+            missing: Missing::Nxdomain,
+        }
     }
 }
 
@@ -174,6 +186,16 @@ fn configured(config: &Config) -> Vec<Name> {
         .chain(ruled)
         .chain(config.zones.iter().map(|zone| zone.name.clone()))
         .collect()
+}
+
+/// Zones whose misses are others' to answer: those that say so, and those nobody listed.
+fn mark_forwarding(zones: &mut HashMap<Box<[u8]>, Zone>, config: &Config, automatic: &BTreeSet<Box<[u8]>>) {
+    let said = config.zones.iter().filter(|zone| zone.missing == Missing::Forward);
+    for apex in said.map(|zone| to_wire(&zone.name)).chain(automatic.iter().cloned()) {
+        if let Some(zone) = zones.get_mut(&apex) {
+            zone.missing = Missing::Forward;
+        }
+    }
 }
 
 /// The /24s and /64s of known addresses that no other zone covers.

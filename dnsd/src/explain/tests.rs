@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    decide::{Plan, decide, plan},
+    decide::{Decision, Plan, decide, plan},
     fixture::{CONFIG, answer, config, held, replica, text},
     wire::{self, Transport, kind},
 };
@@ -44,13 +44,14 @@ fn explained(line: &str, replica: &Replica) -> Explained {
     let zones = Zones::build(&config(CONFIG), replica, 7);
     let packet = question.packet();
     let message = wire::read(&packet).unwrap();
-    let (reply, asked) = match plan(&zones, &message, crate::access::Rights::default()) {
-        Plan::Done(reply) => (reply, None),
+    let (decision, asked) = match plan(&zones, &message, crate::access::Rights::default()) {
+        Plan::Done(decision) => (decision, None),
         Plan::Ask(key, pending) => {
             let held = held(replica, &key);
             (decide(pending, held.clone()), Some((Sought::Other, held)))
         }
     };
+    let Decision::Reply(reply) = decision else { panic!("nobody may recurse") };
     explain(Known { question: &question, zones: &zones, reply: &reply, asked, explanation: None })
 }
 

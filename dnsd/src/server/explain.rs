@@ -43,13 +43,14 @@ impl Service {
         let packet = question.packet();
         let message = wire::read(&packet).map_err(|_| "this is no question")?;
         let zones = self.zones.load_full();
-        let (reply, asked) = match decide::plan(&zones, &message, Rights::default()) {
-            Plan::Done(reply) => (reply, None),
+        let (decision, asked) = match decide::plan(&zones, &message, Rights::default()) {
+            Plan::Done(decision) => (decision, None),
             Plan::Ask(key, pending) => {
                 let (sought, held) = (sought(&key), self.held(&key).await);
                 (decide::decide(pending, held.clone()), Some((sought, held)))
             }
         };
+        let reply = super::service::here(decision);
         // smd-cache knows the same name in another zone, too.
         let elsewhere = zones.find(&question.name).is_none().then(|| sought(&Key::Name(&question.name)));
         let explained = asked.as_ref().map(|(sought, _)| sought).or(elsewhere.as_ref());

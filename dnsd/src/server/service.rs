@@ -2,7 +2,7 @@
 
 use crate::{
     access::{Access, Client},
-    decide::{self, Held, Key, Plan, Reply},
+    decide::{self, Decision, Held, Key, Plan, Reply},
     metrics::Metrics,
     wire::{self, HostText, Message, Transport},
     zones::Zones,
@@ -58,14 +58,14 @@ impl Service {
     pub fn answer_now(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> Outcome {
         let Some(message) = self.read(query) else { return Outcome::Silent };
         let zones = self.zones.load();
-        let reply = match decide::plan(&zones, &message, self.access.load().rights(client)) {
-            Plan::Done(reply) => reply,
+        let decision = match decide::plan(&zones, &message, self.access.load().rights(client)) {
+            Plan::Done(decision) => decision,
             Plan::Ask(key, pending) => match self.peek(&key) {
                 Some(held) => decide::decide(pending, held),
                 None => return Outcome::Wait,
             },
         };
-        self.write(&message, client.transport, &reply, out);
+        self.write(&message, client.transport, &here(decision), out);
         Outcome::Reply
     }
 
@@ -73,8 +73,8 @@ impl Service {
     pub async fn answer(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> bool {
         let Some(message) = self.read(query) else { return false };
         let zones = self.zones.load_full();
-        let reply = match decide::plan(&zones, &message, self.access.load().rights(client)) {
-            Plan::Done(reply) => reply,
+        let decision = match decide::plan(&zones, &message, self.access.load().rights(client)) {
+            Plan::Done(decision) => decision,
             Plan::Ask(key, pending) => {
                 let held = match self.peek(&key) {
                     Some(held) => held,
@@ -83,7 +83,7 @@ impl Service {
                 decide::decide(pending, held)
             }
         };
-        self.write(&message, client.transport, &reply, out);
+        self.write(&message, client.transport, &here(decision), out);
         true
     }
 
@@ -140,6 +140,14 @@ impl Service {
             (true, false) => State::Degraded(reason),
             (true, true) => State::Ready,
         }
+    }
+}
+
+/// Nobody has the right to recurse yet, so nothing is forwarded.
+pub(super) fn here(decision: Decision<'_>) -> Reply<'_> {
+    match decision {
+        Decision::Reply(reply) => reply,
+        Decision::Forward(_) => decide::failure(decide::Rcode::ServFail),
     }
 }
 

@@ -2,6 +2,10 @@
 
 use super::{HEADER, WireName, kind};
 
+const RECURSION_DESIRED: u16 = 0x0100;
+const AUTHENTIC_DATA: u16 = 0x0020;
+const CHECKING_DISABLED: u16 = 0x0010;
+
 /// What gets no answer at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Silent {
@@ -54,6 +58,21 @@ impl Message<'_> {
     /// 0 is QUERY.
     pub fn opcode(&self) -> u16 {
         self.flags >> 11 & 0xf
+    }
+
+    /// RD: others may be asked.
+    pub fn recursion_desired(&self) -> bool {
+        self.flags & RECURSION_DESIRED != 0
+    }
+
+    /// CD: the client checks signatures itself (RFC 4035 §3.2.2).
+    pub fn checking_disabled(&self) -> bool {
+        self.flags & CHECKING_DISABLED != 0
+    }
+
+    /// The client understands AD in an answer (RFC 6840 §5.7).
+    pub fn wants_authentic(&self) -> bool {
+        self.flags & AUTHENTIC_DATA != 0 || self.edns.is_some_and(|edns| edns.dnssec)
     }
 }
 
