@@ -1,24 +1,38 @@
-//! What dnsd counts. Every label value comes from an enum, so all series exist from the start and a packet only adds.
+//! What dnsd counts. Every label value comes from an enum or from the zones, never from a packet, so all series exist from the start
+//! and a packet only adds.
+//!
+//! ```text
+//!   worker ──Count──▶ its own Tally ─┐
+//!   worker ──Count──▶ its own Tally ─┼──scrape──▶ sums, under their names
+//!   all others ──Count──▶ Metrics ───┘
+//! ```
 
-use crate::wire::{Rcode, Silent, Transport, kind};
+mod scrape;
+mod slots;
+mod tally;
+
+pub use slots::Slot;
+pub use tally::{Count, Tally};
+
+use crate::wire::{Silent, kind};
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
+use slots::Slots;
+use std::sync::{Arc, Mutex, PoisonError};
+use tally::Counters;
 
-type Labelled<const N: usize> = Family<[(&'static str, &'static str); N], Counter>;
-
-/// The counters, found by number.
+/// Everything that is counted. Counting on it ([`Count`]) is for many tasks at once; a worker that counts every packet has a
+/// [`Tally`] of its own.
 #[derive(Debug)]
 pub struct Metrics {
-    queries: [[Counter; QueryKind::ALL.len()]; Transport::ALL.len()],
-    replies: [Counter; Rcode::ALL.len()],
-    dropped: [Counter; Dropped::ALL.len()],
-    /// Answers that did not fit.
-    pub truncated: Counter,
-    /// Open TCP connections.
+    shared: Arc<Counters>,
+    workers: Arc<Mutex<Vec<Arc<Counters>>>>,
+    slots: Arc<Slots>,
+    /// Open connections: TCP, TLS and HTTPS.
     pub connections: Gauge,
-    /// TCP connections accepted.
+    /// Connections accepted.
     pub accepted: Counter,
     /// Zones served.
     pub zones: Gauge,
@@ -26,7 +40,7 @@ pub struct Metrics {
 
 /// Types that are counted apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum QueryKind {
+pub(crate) enum QueryKind {
     A,
     Aaaa,
     Ptr,
@@ -119,48 +133,39 @@ impl Metrics {
     /// Registers everything under `dnsd_`.
     pub fn new(registry: &mut Registry) -> Metrics {
         let registry = registry.sub_registry_with_prefix("dnsd");
-        let queries: Labelled<2> = Family::default();
-        let replies: Labelled<1> = Family::default();
-        let dropped: Labelled<1> = Family::default();
         let metrics = Metrics {
-            queries: Transport::ALL.map(|transport| {
-                QueryKind::ALL.map(|(_, name)| {
-                    queries.get_or_create_owned(&[("transport", transport.as_str()), ("type", name)])
-                })
-            }),
-            replies: Rcode::ALL.map(|rcode| replies.get_or_create_owned(&[("rcode", rcode.as_str())])),
-            dropped: Dropped::ALL.map(|(_, name)| dropped.get_or_create_owned(&[("reason", name)])),
-            truncated: Counter::default(),
+            shared: Arc::default(),
+            workers: Arc::default(),
+            slots: Arc::default(),
             connections: Gauge::default(),
             accepted: Counter::default(),
             zones: Gauge::default(),
         };
-        registry.register("queries", "Queries read, by transport and type", queries);
-        registry.register("replies", "Answers made, by response code", replies);
-        registry.register("dropped", "Queries, answers and connections dropped, by reason", dropped);
-        registry.register(
-            "truncated",
-            "Answers that did not fit and told the client to use TCP",
-            metrics.truncated.clone(),
-        );
-        registry.register("tcp_accepted", "TCP connections accepted", metrics.accepted.clone());
-        registry.register("tcp_connections", "TCP connections open now", metrics.connections.clone());
+        metrics.enroll(metrics.shared.clone());
+        registry
+            .register_collector(Box::new(scrape::Sums::new(metrics.workers.clone(), metrics.slots.clone())));
+        registry.register("tcp_accepted", "Connections accepted", metrics.accepted.clone());
+        registry.register("tcp_connections", "Connections open now", metrics.connections.clone());
         registry.register("zones", "Zones served", metrics.zones.clone());
         metrics
     }
 
-    /// A query was read.
-    pub fn query(&self, transport: Transport, number: u16) {
-        self.queries[transport as usize][QueryKind::of(number) as usize].inc();
+    /// Counters for one worker, which are part of every sum from now on, also after the worker's end. Workers are as many as sockets.
+    pub fn worker(&self) -> Tally {
+        let counters = Arc::default();
+        self.enroll(Arc::clone(&counters));
+        Tally::new(counters)
     }
 
-    /// An answer was made.
-    pub fn reply(&self, rcode: Rcode) {
-        self.replies[rcode as usize].inc();
+    /// Where answers from this zone (apex in wire form) are counted, from now on and for good.
+    pub fn slot(&self, apex: &[u8]) -> Slot {
+        self.slots.of(apex)
     }
 
-    /// Something came to nothing.
-    pub fn dropped(&self, reason: Dropped) {
-        self.dropped[reason as usize].inc();
+    fn enroll(&self, counters: Arc<Counters>) {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(counters);
     }
 }
+
+#[cfg(test)]
+mod tests;

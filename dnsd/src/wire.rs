@@ -5,7 +5,7 @@ mod name;
 mod query;
 mod reply;
 
-pub use name::{HostText, WireName, suffixes, to_wire};
+pub use name::{HostText, WireName, suffixes, text, to_wire};
 pub use query::{Edns, Message, Question, Silent, read};
 pub use reply::{push_name, write};
 

@@ -2,6 +2,7 @@
 //! inventory and each configuration, and swapped whole: a packet only reads.
 
 use crate::{
+    metrics::{Metrics, Slot},
     ready::Ready,
     records::Records,
     reverse,
@@ -53,6 +54,10 @@ pub struct Zone {
     pub ns: RrSet,
     /// What a name that is not in it gets. Reverse zones nobody listed hold some addresses of a network, not all of it.
     pub missing: Missing,
+    /// There because of known addresses, not because anybody named it.
+    pub automatic: bool,
+    /// Where its answers are counted.
+    pub slot: Slot,
 }
 
 impl Zones {
@@ -80,6 +85,9 @@ impl Zones {
         let mut zones: HashMap<_, _> =
             names.iter().chain(&reverse_zones).map(|apex| (apex.clone(), zone(apex))).collect();
         mark_forwarding(&mut zones, config, &reverse_zones);
+        for zone in zones.values_mut().filter(|zone| reverse_zones.contains(&zone.apex)) {
+            (zone.automatic, zone.slot) = (true, Slot::AUTOMATIC);
+        }
         let longest_apex = zones.keys().map(|apex| apex.len()).max().unwrap_or(0);
         let loaded = replica.is_complete() || !config.inventory.replica;
         let mut zones = Zones {
@@ -94,6 +102,17 @@ impl Zones {
         zones.records = records;
         zones.ready = Ready::build(&zones, replica);
         zones
+    }
+
+    /// Gives the zones their places among the counters.
+    pub fn count_in(&mut self, metrics: &Metrics) {
+        metrics.zones.set(self.count() as i64);
+        // In order, so that it is the same zones that have none left after each start.
+        let mut zones: Vec<_> = self.by_apex.values_mut().filter(|zone| !zone.automatic).collect();
+        zones.sort_unstable_by(|one, other| one.apex.cmp(&other.apex));
+        for zone in zones {
+            zone.slot = metrics.slot(&zone.apex);
+        }
     }
 
     /// The zone a name (wire form, lower case) is in: the longest that matches label by label.
@@ -172,6 +191,8 @@ impl Zone {
             soa,
             ns,
             missing: Missing::Nxdomain,
+            automatic: false,
+            slot: Slot::OTHER,
         }
     }
 }

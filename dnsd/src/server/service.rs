@@ -3,7 +3,7 @@
 use crate::{
     access::{Access, Client},
     decide::{self, Decision, Held, Key, Plan, Reply},
-    metrics::Metrics,
+    metrics::{Count, Metrics, Slot},
     wire::{self, HostText, Message, Transport},
     zones::Zones,
 };
@@ -12,7 +12,7 @@ use config::Config;
 use daemon::State;
 use inventory::{Health, Inventory, Lookup, Name};
 use std::{future::Future, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A packet that waits longer gets SERVFAIL; stub resolvers ask again after 1 s at the earliest (DESIGN: packet deadline).
 const PACKET_DEADLINE: Duration = Duration::from_millis(400);
@@ -40,16 +40,16 @@ pub enum Outcome {
 impl Service {
     /// Builds the zones at once.
     pub fn new(inventory: Inventory, config: &Config, configured_at: u32, metrics: Metrics) -> Service {
-        let zones = Zones::build(config, &inventory.snapshot(), configured_at);
-        metrics.zones.set(zones.count() as i64);
+        let mut zones = Zones::build(config, &inventory.snapshot(), configured_at);
+        zones.count_in(&metrics);
         let access = ArcSwap::from_pointee(Access::new(config));
         Service { inventory, zones: ArcSwap::from_pointee(zones), access, metrics }
     }
 
     /// Takes a new configuration or generation up.
     pub fn rebuild(&self, config: &Config, configured_at: u32) {
-        let zones = Zones::build(config, &self.inventory.snapshot(), configured_at);
-        self.metrics.zones.set(zones.count() as i64);
+        let mut zones = Zones::build(config, &self.inventory.snapshot(), configured_at);
+        zones.count_in(&self.metrics);
         self.zones.store(Arc::new(zones));
         self.access.store(Arc::new(Access::new(config)));
     }
@@ -65,12 +65,13 @@ impl Service {
                 None => return Outcome::Wait,
             },
         };
-        self.write(&message, client.transport, &here(decision), out);
+        self.write(&zones, &message, client.transport, &here(decision), out);
         Outcome::Reply
     }
 
     /// Answers, and waits for the inventory where it must. False: there is no answer.
     pub async fn answer(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> bool {
+        let began = Instant::now();
         let Some(message) = self.read(query) else { return false };
         let zones = self.zones.load_full();
         let decision = match decide::plan(&zones, &message, self.access.load().rights(client)) {
@@ -83,7 +84,8 @@ impl Service {
                 decide::decide(pending, held)
             }
         };
-        self.write(&message, client.transport, &here(decision), out);
+        self.write(&zones, &message, client.transport, &here(decision), out);
+        self.metrics.took(client.transport, began.elapsed());
         true
     }
 
@@ -91,12 +93,21 @@ impl Service {
         wire::read(query).inspect_err(|silent| self.metrics.dropped((*silent).into())).ok()
     }
 
-    fn write(&self, message: &Message, transport: Transport, reply: &Reply, out: &mut Vec<u8>) {
+    fn write(
+        &self,
+        zones: &Zones,
+        message: &Message,
+        transport: Transport,
+        reply: &Reply,
+        out: &mut Vec<u8>,
+    ) {
         if wire::write(message, transport, reply, out) {
-            self.metrics.truncated.inc();
+            self.metrics.truncated();
         }
-        self.metrics.query(transport, message.question.as_ref().map_or(0, |question| question.kind));
-        self.metrics.reply(reply.rcode);
+        let question = message.question.as_ref();
+        let zone = question.and_then(|question| zones.find(question.name.as_bytes()));
+        self.metrics.query(transport, question.map_or(0, |question| question.kind));
+        self.metrics.reply(zone.map_or(Slot::NONE, |zone| zone.slot), reply.rcode);
     }
 
     /// `None`: it takes waiting.

@@ -1,7 +1,11 @@
 //! TCP (RFC 7766): any number of queries on a connection, also pipelined, answered in their order.
 
 use super::{DEAD_AFTER, Service, pause, udp::MAX_QUERY};
-use crate::{access::Client, metrics::Dropped, wire::Transport};
+use crate::{
+    access::Client,
+    metrics::{Count, Dropped},
+    wire::Transport,
+};
 use daemon::Pulse;
 use std::{
     collections::HashMap,

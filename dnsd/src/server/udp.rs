@@ -1,7 +1,11 @@
 //! UDP: one task a socket. What is known is answered in place; only a look-up that waits gets a task of its own.
 
 use super::{DEAD_AFTER, Outcome, Service, pause};
-use crate::{access::Client, metrics::Dropped, wire::Transport};
+use crate::{
+    access::Client,
+    metrics::{Count, Dropped},
+    wire::Transport,
+};
 use daemon::Pulse;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{

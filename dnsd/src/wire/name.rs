@@ -75,6 +75,28 @@ pub fn to_wire(name: &Name) -> Box<[u8]> {
     wire.into()
 }
 
+/// A name in wire form as people and zone files write it: without the final dot, what is not printable as `\\DDD` (RFC 1035 §5.1).
+pub fn text(name: &[u8]) -> String {
+    if name == [0] {
+        return ".".into();
+    }
+    let mut text = String::with_capacity(name.len());
+    for rest in suffixes(name).take_while(|rest| rest.len() > 1) {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        let label = rest.get(1..=usize::from(rest[0])).unwrap_or_default();
+        for byte in label {
+            match byte {
+                b'.' | b'\\' | b'"' => text.extend(['\\', char::from(*byte)]),
+                0x21..=0x7e => text.push(char::from(*byte)),
+                _ => text.push_str(&format!("\\{byte:03}")),
+            }
+        }
+    }
+    text
+}
+
 /// The text of a name in wire form, on the stack.
 pub struct HostText {
     bytes: [u8; MAX],
