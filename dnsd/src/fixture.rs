@@ -73,7 +73,7 @@ fn names(number: u32) -> Vec<String> {
     ]
 }
 
-fn interface(number: u32, addresses: &[&str]) -> proto::v1::Interface {
+pub fn interface(number: u32, addresses: &[&str]) -> proto::v1::Interface {
     let address = |address: &&str| proto::v1::Address {
         address: address.to_string(),
         names: names(number),
@@ -87,7 +87,7 @@ fn interface(number: u32, addresses: &[&str]) -> proto::v1::Interface {
     }
 }
 
-fn component(number: u32) -> proto::v1::Component {
+pub fn component(number: u32) -> proto::v1::Component {
     proto::v1::Component {
         id: format!("x1000c0s{number}b0n0"),
         r#type: "Node".into(),

@@ -1,114 +1,175 @@
 //! Everything our zones hold, by name: what queries are answered from in place, and what transfers copy.
 //!
-//! Made of what `decide` would say name by name, for the static records and the inventory together. A name that only exists
-//! because of others (an empty non-terminal) has no sets. The SOA is not here: it belongs to the zone.
+//! Made of what `decide` would say name by name, from the static records and the inventory together. A name that only exists
+//! because of others (an empty non-terminal) has no sets. The SOA is not here: it belongs to the zone, and changes with it.
+//!
+//! A new generation of the inventory brings a new one, which shares with the one before all that did not change.
+
+mod answer;
+mod entry;
+mod table;
+
+pub use answer::{Placed, answer};
+pub use entry::Set;
 
 use crate::{
     contents, reverse,
-    wire::{RrSet, kind, suffixes, to_wire},
+    wire::{HostText, RrSet, kind, suffixes, to_wire},
     zones::{Zone, Zones},
 };
-use inventory::{Holders, Replica};
-use std::collections::HashMap;
+use entry::Builder;
+use inventory::{Changed, Replica};
+use std::fmt;
+use table::Table;
 
 /// Every name of every zone.
-#[derive(Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Ready {
-    nodes: HashMap<Box<[u8]>, Vec<RrSet>>,
+    table: Table,
 }
 
 /// What stands at a name.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Node<'r> {
-    sets: &'r [RrSet],
+    entry: &'r [u8],
 }
 
 impl<'r> Node<'r> {
     /// Its records, by type; none: the name only exists because of names below it.
     pub fn sets(&self) -> impl Iterator<Item = Set<'r>> + use<'r> {
-        self.sets.iter().map(|set| Set { set })
-    }
-}
-
-/// Records of one type.
-#[derive(Debug, Clone, Copy)]
-pub struct Set<'r> {
-    set: &'r RrSet,
-}
-
-impl<'r> Set<'r> {
-    /// Type number.
-    pub fn kind(&self) -> u16 {
-        self.set.kind
-    }
-
-    /// Seconds.
-    pub fn ttl(&self) -> u32 {
-        self.set.ttl
-    }
-
-    /// RDATA of each record, uncompressed.
-    pub fn data(&self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
-        self.set.data.iter().map(|data| &**data)
+        entry::sets(self.entry)
     }
 }
 
 impl Ready {
-    /// All of it.
-    pub fn build(zones: &Zones, replica: &Replica) -> Ready {
-        let mut ready = Ready::default();
-        for name in replica.names() {
-            let owner = to_wire(name);
-            if zones.find(&owner).is_some_and(|zone| !zone.reverse) {
-                let bearers = replica.name(name.as_str());
-                let sets = bearers.map(|bearers| contents::of_name(&bearers)).unwrap_or_default();
-                ready.nodes.insert(owner, sets);
-            }
-        }
-        for (address, holders) in replica.addresses() {
-            let owner = reverse::name_of(address);
-            let Some(zone) = zones.find(&owner) else { continue };
-            let holders = Holders { interfaces: holders.to_vec() };
-            let pointer = contents::of_address(&holders, address);
-            for parent in suffixes(&owner).skip(1).take_while(|rest| rest.len() > zone.apex.len()) {
-                ready.nodes.entry(parent.into()).or_default();
-            }
-            ready.nodes.insert(owner, pointer.into_iter().collect());
-        }
-        ready.add_static(zones);
-        ready
-    }
-
-    /// A type that stands in the configuration replaces the inventory's; an alias replaces all.
-    fn add_static(&mut self, zones: &Zones) {
-        for owner in zones.records.owners() {
-            let Some(node) = zones.records.node(&owner).filter(|_| zones.find(&owner).is_some()) else {
-                continue;
-            };
-            let sets = self.nodes.entry(owner).or_default();
-            sets.retain(|set| node.alias.is_none() && node.set(set.kind).is_none());
-            sets.extend(node.sets.iter().cloned());
-        }
-        for zone in zones.iter() {
-            let sets = self.nodes.entry(zone.apex.clone()).or_default();
-            sets.retain(|set| set.kind != kind::NS);
-            sets.push(zone.ns.clone());
-        }
+    /// All of it. What `before` holds is kept where it is the same.
+    pub fn build(zones: &Zones, replica: &Replica, before: Option<&Zones>) -> Ready {
+        let before = before.filter(|before| zones.differ_by_addresses_only(before));
+        let changed = before.and_then(|before| Some((before, replica.changed_since(before.replica())?)));
+        let (mut table, names) = match changed {
+            Some((before, changed)) => (before.ready.table.clone(), touched(&changed, &[zones, before])),
+            None => (Table::default(), all(zones, replica)),
+        };
+        let entries = names.into_iter().map(|name| {
+            let entry = entry_of(zones, replica, &name);
+            (name, entry)
+        });
+        table.change(entries);
+        Ready { table }
     }
 
     /// What stands at this name (wire form, lower case); `None`: there is no such name in our zones.
     pub fn node(&self, name: &[u8]) -> Option<Node<'_>> {
-        self.nodes.get(name).map(|sets| Node { sets })
+        self.table.get(name).map(|entry| Node { entry })
     }
 
     /// Every name of this zone, also those at and below a delegation, in no order.
     pub fn nodes_of<'r>(
         &'r self,
-        zones: &'r Zones,
+        _zones: &'r Zones,
         zone: &'r Zone,
     ) -> impl Iterator<Item = (&'r [u8], Node<'r>)> {
-        let in_zone = move |owner: &[u8]| zones.find(owner).is_some_and(|found| found.apex == zone.apex);
-        let nodes = self.nodes.iter().filter(move |(owner, _)| in_zone(owner));
-        nodes.map(|(owner, sets)| (&**owner, Node { sets }))
+        let entries = self.table.iter().filter(|entry| entry::zone(entry) == zone.number);
+        entries.map(|entry| (entry::name(entry), Node { entry }))
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").field("names", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Every name that there can be.
+fn all(zones: &Zones, replica: &Replica) -> Vec<Box<[u8]>> {
+    let mut names: Vec<Box<[u8]>> = replica.names().map(to_wire).collect();
+    for (address, _) in replica.addresses() {
+        with_parents(reverse::name_of(address), &[zones], &mut names);
+    }
+    names.extend(zones.records.owners());
+    names.extend(zones.iter().map(|zone| zone.apex.clone()));
+    names
+}
+
+/// Names that may have changed between two generations.
+fn touched(changed: &Changed, zones: &[&Zones; 2]) -> Vec<Box<[u8]>> {
+    let mut names: Vec<Box<[u8]>> = changed.names.iter().map(to_wire).collect();
+    for address in &changed.addresses {
+        with_parents(reverse::name_of(*address), zones, &mut names);
+    }
+    let apexes = |zones: &Zones| zones.iter().map(|zone| zone.apex.clone()).collect::<Vec<_>>();
+    let [after, before] = zones;
+    // A zone that came or went with its addresses.
+    names.extend(apexes(after).into_iter().filter(|apex| before.zone(apex).is_none()));
+    names.extend(apexes(before).into_iter().filter(|apex| after.zone(apex).is_none()));
+    names
+}
+
+/// A reverse name and those above it that may exist because of it. Neighbours share their parents, which come once, then.
+fn with_parents(name: Box<[u8]>, zones: &[&Zones], names: &mut Vec<Box<[u8]>>) {
+    let apex = zones.iter().filter_map(|zones| zones.find(&name)).map(|zone| zone.apex.len()).min();
+    let Some(apex) = apex else { return };
+    let last = names.last().cloned().unwrap_or_default();
+    for parent in suffixes(&name).skip(1).take_while(|rest| rest.len() > apex) {
+        if !suffixes(&last).any(|shared| shared == parent) {
+            names.push(parent.into());
+        }
+    }
+    names.push(name);
+}
+
+/// What stands at a name, as `decide` would say it; `None`: nothing, and nothing below it.
+fn entry_of(zones: &Zones, replica: &Replica, name: &[u8]) -> Option<Box<[u8]>> {
+    let zone = zones.find(name)?;
+    let own = zones.records.node(name);
+    let at_apex = *name == *zone.apex;
+    let held = held(zone, replica, name);
+    if own.is_none() && held.is_none() && !at_apex {
+        return None;
+    }
+    let is_cut = zones.records.cut(&zone.apex, name).is_some();
+    let alias = own.is_some_and(|own| own.alias.is_some()) && !at_apex;
+    let mut flags = if is_cut || alias { entry::NOT_IN_PLACE } else { 0 };
+    flags |= if at_apex { entry::APEX } else { 0 };
+    let mut entry = Builder::new(name, flags, zone.number);
+    let mut put = |set: &RrSet| entry.set(set.kind, set.ttl, &set.data);
+    let replaced = |kind| own.is_some_and(|own| own.set(kind).is_some());
+    // Below a delegation the inventory has no say; what stands there is glue.
+    let held = held.filter(|_| flags & entry::NOT_IN_PLACE == 0);
+    held.iter().flatten().filter(|set| !replaced(set.kind)).for_each(&mut put);
+    if at_apex {
+        put(&zone.ns);
+    }
+    let own = own.iter().flat_map(|own| &own.sets);
+    own.filter(|set| !(at_apex && matches!(set.kind, kind::NS | kind::CNAME))).for_each(put);
+    Some(entry.finish())
+}
+
+/// What the inventory has there; `None`: it does not know the name.
+fn held(zone: &Zone, replica: &Replica, name: &[u8]) -> Option<Vec<RrSet>> {
+    if !zone.reverse {
+        let bearers = replica.name(HostText::of(name)?.as_str())?;
+        return Some(contents::of_name(&bearers));
+    }
+    match reverse::parse(name)? {
+        reverse::Reverse::Address(address) => {
+            let holders = replica.address(&address)?;
+            Some(contents::of_address(&holders, address).into_iter().collect())
+        }
+        reverse::Reverse::Prefix(range) => replica.has_address_in(range).then(Vec::new),
+        reverse::Reverse::Nothing => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,14 +9,14 @@ use values::Name;
 pub const DEFAULT_TTL: u32 = 60;
 
 /// All static records, and the empty names above them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Records {
     nodes: HashMap<Box<[u8]>, Node>,
     delegates: bool,
 }
 
 /// One owner; without records it is there only because of a name below it (RFC 8020).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Node {
     /// Its records by type. A CNAME stands alone (RFC 1034 §3.6.2).
     pub sets: Vec<RrSet>,

@@ -6,7 +6,9 @@ mod query;
 mod reply;
 
 pub use name::{HostText, WireName, suffixes, text, to_wire};
+pub(crate) use query::read_opt;
 pub use query::{Edns, Message, Question, Silent, read};
+pub(crate) use reply::{AUTHORITATIVE, COPIED, RESPONSE, limit, write_opt};
 pub use reply::{push_name, write};
 
 /// How a query came; decides how long its answer may be.
@@ -110,6 +112,8 @@ pub mod kind {
     pub const OPT: u16 = 41;
     pub const DS: u16 = 43;
     pub const HTTPS: u16 = 65;
+    /// Types from here to 255 ask for something else than records of a type (RFC 6895 §3.1).
+    pub const FIRST_META: u16 = 128;
     pub const IXFR: u16 = 251;
     pub const AXFR: u16 = 252;
     pub const ANY: u16 = 255;

@@ -11,7 +11,7 @@ use crate::{
 use config::{Config, Missing};
 use inventory::Replica;
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
 };
 use values::Name;
@@ -29,7 +29,9 @@ const MAILBOX: &str = "hostmaster";
 /// All zones and static records.
 #[derive(Debug)]
 pub struct Zones {
-    by_apex: HashMap<Box<[u8]>, Zone>,
+    /// By number; `None`: a zone that is gone.
+    list: Vec<Option<Zone>>,
+    by_apex: HashMap<Box<[u8]>, u16>,
     /// Static records and names that exist for other reasons than the inventory's.
     pub records: Records,
     /// The inventory's first snapshot was received, or none is to be expected: which reverse zones are ours is known.
@@ -39,11 +41,15 @@ pub struct Zones {
     /// Everything that they hold.
     pub ready: Ready,
     longest_apex: usize,
+    /// What it was made of.
+    replica: Replica,
 }
 
 /// One zone.
 #[derive(Debug)]
 pub struct Zone {
+    /// The same as long as there is such a zone.
+    pub number: u16,
     /// Apex in wire form, lower case.
     pub apex: Box<[u8]>,
     /// Below in-addr.arpa or ip6.arpa.
@@ -63,6 +69,11 @@ pub struct Zone {
 impl Zones {
     /// From the configuration and what the inventory holds now. `configured_at`: Unix seconds of when this configuration came.
     pub fn build(config: &Config, replica: &Replica, configured_at: u32) -> Zones {
+        Zones::after(None, config, replica, configured_at)
+    }
+
+    /// The same, where what stays as it was `before` need not be made again.
+    pub fn after(before: Option<&Zones>, config: &Config, replica: &Replica, configured_at: u32) -> Zones {
         let serials: HashMap<Box<[u8]>, u32> =
             replica.zones().iter().map(|(name, serial)| (to_wire(name), *serial)).collect();
         let mut names: BTreeSet<Box<[u8]>> = configured(config).iter().map(to_wire).collect();
@@ -90,25 +101,53 @@ impl Zones {
         }
         let longest_apex = zones.keys().map(|apex| apex.len()).max().unwrap_or(0);
         let loaded = replica.is_complete() || !config.inventory.replica;
+        let (list, by_apex) = number(zones.into_values(), before);
         let mut zones = Zones {
-            by_apex: zones,
+            list,
+            by_apex,
             records: Records::default(),
             loaded,
             told: loaded || !configured(config).is_empty(),
             ready: Ready::default(),
             longest_apex,
+            replica: replica.clone(),
         };
         zones.fill_in(&mut records);
         zones.records = records;
-        zones.ready = Ready::build(&zones, replica);
+        zones.ready = Ready::build(&zones, replica, before);
         zones
+    }
+
+    /// Whether what is not the inventory's is the same in both, so that they differ where addresses and names of machines do.
+    pub(crate) fn differ_by_addresses_only(&self, other: &Zones) -> bool {
+        let named = |zones: &Zones| {
+            let named = zones.iter().filter(|zone| !zone.automatic);
+            let said = |zone: &Zone| (zone.apex.clone(), (zone.number, zone.ns.clone(), zone.missing));
+            named.map(said).collect::<HashMap<_, _>>()
+        };
+        self.records == other.records && named(self) == named(other)
+    }
+
+    /// The inventory it was made of.
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// By [`Zone::number`].
+    pub fn numbered(&self, number: u16) -> Option<&Zone> {
+        self.list.get(usize::from(number))?.as_ref()
+    }
+
+    /// By apex.
+    pub fn zone(&self, apex: &[u8]) -> Option<&Zone> {
+        self.by_apex.get(apex).and_then(|number| self.numbered(*number))
     }
 
     /// Gives the zones their places among the counters.
     pub fn count_in(&mut self, metrics: &Metrics) {
         metrics.zones.set(self.count() as i64);
         // In order, so that it is the same zones that have none left after each start.
-        let mut zones: Vec<_> = self.by_apex.values_mut().filter(|zone| !zone.automatic).collect();
+        let mut zones: Vec<_> = self.list.iter_mut().flatten().filter(|zone| !zone.automatic).collect();
         zones.sort_unstable_by(|one, other| one.apex.cmp(&other.apex));
         for zone in zones {
             zone.slot = metrics.slot(&zone.apex);
@@ -117,12 +156,12 @@ impl Zones {
 
     /// The zone a name (wire form, lower case) is in: the longest that matches label by label.
     pub fn find(&self, name: &[u8]) -> Option<&Zone> {
-        suffixes(name).filter(|rest| rest.len() <= self.longest_apex).find_map(|rest| self.by_apex.get(rest))
+        suffixes(name).filter(|rest| rest.len() <= self.longest_apex).find_map(|rest| self.zone(rest))
     }
 
     /// Apexes of the zones with host names, in order of their text.
     pub fn forward(&self) -> Vec<&[u8]> {
-        let zones = self.by_apex.values().filter(|zone| !zone.reverse);
+        let zones = self.iter().filter(|zone| !zone.reverse);
         let mut apexes: Vec<&[u8]> = zones.map(|zone| &*zone.apex).collect();
         apexes.sort_unstable();
         apexes
@@ -130,7 +169,7 @@ impl Zones {
 
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Zone> {
-        self.by_apex.values()
+        self.list.iter().flatten()
     }
 
     /// How many zones there are.
@@ -153,13 +192,13 @@ impl Zones {
             }
             between(&owner, &zone.apex, records);
         }
-        for apex in self.by_apex.keys() {
+        for apex in self.iter().map(|zone| &zone.apex) {
             let parent = suffixes(apex).nth(1).and_then(|parent| self.find(parent));
             if let Some(parent) = parent {
                 between(apex, &parent.apex, records);
             }
         }
-        for zone in self.by_apex.values() {
+        for zone in self.iter() {
             for server in &zone.ns.data {
                 if self.find(server).is_some() {
                     records.exists(server);
@@ -186,6 +225,7 @@ impl Zone {
             RrSet { kind: kind::SOA, ttl: APEX_TTL, data: vec![names.into_iter().chain(numbers).collect()] }
         });
         Zone {
+            number: 0,
             apex: apex.into(),
             reverse: reverse::parse(apex).is_some(),
             soa,
@@ -195,6 +235,43 @@ impl Zone {
             slot: Slot::OTHER,
         }
     }
+}
+
+/// More zones than have numbers are not served: 65,536 networks of 256 addresses each.
+const MAX_ZONES: usize = u16::MAX as usize;
+
+/// Gives each zone its number, those of `before` the same again.
+fn number(
+    zones: impl Iterator<Item = Zone>,
+    before: Option<&Zones>,
+) -> (Vec<Option<Zone>>, HashMap<Box<[u8]>, u16>) {
+    let mut list: Vec<Option<Zone>> = Vec::new();
+    list.resize_with(before.map_or(0, |before| before.list.len()), || None);
+    let (known, new): (Vec<Zone>, Vec<Zone>) =
+        zones.partition(|zone| before.is_some_and(|before| before.zone(&zone.apex).is_some()));
+    for zone in known {
+        let number = before.and_then(|before| before.zone(&zone.apex)).map_or(0, |zone| zone.number);
+        list[usize::from(number)] = Some(zone);
+    }
+    let mut free = 0;
+    for zone in new {
+        while list.get(free).is_some_and(Option::is_some) {
+            free += 1;
+        }
+        match list.get_mut(free) {
+            Some(place) => *place = Some(zone),
+            None if free < MAX_ZONES => list.push(Some(zone)),
+            None => break,
+        }
+    }
+    let mut by_apex = HashMap::new();
+    for (number, zone) in list.iter_mut().enumerate() {
+        if let Some(zone) = zone {
+            zone.number = number as u16;
+            by_apex.insert(zone.apex.clone(), zone.number);
+        }
+    }
+    (list, by_apex)
 }
 
 /// Zones the file speaks of: the domain, each domain a rule names, those listed.
@@ -219,20 +296,36 @@ fn mark_forwarding(zones: &mut HashMap<Box<[u8]>, Zone>, config: &Config, automa
     }
 }
 
-/// The /24s and /64s of known addresses that no other zone covers.
+/// The /24s and /64s of known addresses that no other zone covers. Goes from network to network, not from address to address.
 fn automatic(replica: &Replica, names: &BTreeSet<Box<[u8]>>) -> BTreeSet<Box<[u8]>> {
-    let mut seen = HashSet::new();
-    let addresses =
-        replica.interfaces().flat_map(|interface| &interface.addresses).map(|entry| entry.address);
-    let first_of_each = addresses.filter(|address| seen.insert(network(address)));
-    let zones = first_of_each.map(reverse::zone_of);
-    zones.filter(|zone| !suffixes(zone).any(|rest| names.contains(rest))).collect()
+    let mut zones = BTreeSet::new();
+    let mut next = Some(IpAddr::from([0, 0, 0, 0]));
+    while let Some(first) = next {
+        let found = replica.addresses_in(first..=LAST).next();
+        let Some((address, _)) = found else { break };
+        let zone = reverse::zone_of(address);
+        if !suffixes(&zone).any(|rest| names.contains(rest)) {
+            zones.insert(zone);
+        }
+        next = after_network(address);
+    }
+    zones
 }
 
-fn network(address: &IpAddr) -> (bool, u64) {
+/// No address comes after it.
+const LAST: IpAddr = IpAddr::V6(std::net::Ipv6Addr::from_bits(u128::MAX));
+
+/// The first address after the /24 or /64 of this one; IPv6 comes after IPv4.
+fn after_network(address: IpAddr) -> Option<IpAddr> {
     match address {
-        IpAddr::V4(address) => (true, u64::from(address.to_bits() >> 8)),
-        IpAddr::V6(address) => (false, (address.to_bits() >> 64) as u64),
+        IpAddr::V4(address) => {
+            let next = (address.to_bits() | 0xff).checked_add(1);
+            Some(next.map_or(IpAddr::from([0u16; 8]), |next| IpAddr::V4(next.into())))
+        }
+        IpAddr::V6(address) => {
+            let next = (address.to_bits() | u128::from(u64::MAX)).checked_add(1)?;
+            Some(IpAddr::V6(next.into()))
+        }
     }
 }
 

@@ -48,7 +48,8 @@ impl Service {
 
     /// Takes a new configuration or generation up.
     pub fn rebuild(&self, config: &Config, configured_at: u32) {
-        let mut zones = Zones::build(config, &self.inventory.snapshot(), configured_at);
+        let mut zones =
+            Zones::after(Some(&self.zones.load()), config, &self.inventory.snapshot(), configured_at);
         zones.count_in(&self.metrics);
         self.zones.store(Arc::new(zones));
         self.access.store(Arc::new(Access::new(config)));

@@ -127,16 +127,31 @@ fn read_records(bytes: &[u8], mut at: usize, counts: [u16; 3]) -> Option<Option<
                 if section != 2 || edns.is_some() || bytes[at] != 0 || !options_fit(data) {
                     return None;
                 }
-                edns = Some(Edns {
-                    size: u16::from_be_bytes([fixed[2], fixed[3]]),
-                    version: fixed[5],
-                    dnssec: fixed[6] & 0x80 != 0,
-                });
+                edns = Some(Edns::of(fixed));
             }
             at = fixed_at + 10 + length;
         }
     }
     Some(edns)
+}
+
+/// An OPT that begins these bytes and is as it should be (RFC 6891 §6.1.2); else `None`.
+pub(crate) fn read_opt(bytes: &[u8]) -> Option<Edns> {
+    let (root, fixed) = (bytes.first()?, bytes.get(1..11)?);
+    let data = bytes.get(11..11 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]])))?;
+    let is_opt = *root == 0 && u16::from_be_bytes([fixed[0], fixed[1]]) == kind::OPT;
+    (is_opt && options_fit(data)).then(|| Edns::of(fixed))
+}
+
+impl Edns {
+    /// From what stands between the owner and the options of an OPT.
+    fn of(fixed: &[u8]) -> Edns {
+        Edns {
+            size: u16::from_be_bytes([fixed[2], fixed[3]]),
+            version: fixed[5],
+            dnssec: fixed[6] & 0x80 != 0,
+        }
+    }
 }
 
 /// The end of a name that may end in a pointer; the pointer is not followed.

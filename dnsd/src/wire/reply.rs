@@ -11,11 +11,11 @@ use values::Name;
 /// OPT without options: root, type, size, flags, length.
 const OPT_LENGTH: usize = 11;
 
-const RESPONSE: u16 = 0x8000;
-const AUTHORITATIVE: u16 = 0x0400;
+pub(crate) const RESPONSE: u16 = 0x8000;
+pub(crate) const AUTHORITATIVE: u16 = 0x0400;
 const TRUNCATED: u16 = 0x0200;
 /// Opcode, RD and CD of the query come back; AA, RA, AD and Z do not (RFC 1035 §4.1.1, RFC 4035 §3.2.2).
-const COPIED: u16 = 0x7800 | 0x0100 | 0x0010;
+pub(crate) const COPIED: u16 = 0x7800 | 0x0100 | 0x0010;
 
 /// Writes the whole answer into `out` (cleared first). True when it did not fit and TC is set: then it has no records but OPT.
 pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut Vec<u8>) -> bool {
@@ -50,7 +50,7 @@ pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut V
     truncated
 }
 
-fn limit(transport: Transport, edns: Option<Edns>) -> usize {
+pub(crate) fn limit(transport: Transport, edns: Option<Edns>) -> usize {
     match (transport, edns) {
         (Transport::Tcp | Transport::Tls | Transport::Https, _) => TCP_LIMIT,
         (Transport::Udp, None) => UDP_LIMIT_PLAIN,
@@ -58,7 +58,7 @@ fn limit(transport: Transport, edns: Option<Edns>) -> usize {
     }
 }
 
-fn write_opt(edns: Edns, rcode: Rcode, out: &mut Vec<u8>) {
+pub(crate) fn write_opt(edns: Edns, rcode: Rcode, out: &mut Vec<u8>) {
     out.push(0);
     out.extend_from_slice(&kind::OPT.to_be_bytes());
     out.extend_from_slice(&(UDP_LIMIT as u16).to_be_bytes());

@@ -11,6 +11,22 @@ pub(crate) enum Few<T> {
     Many(Arc<Vec<Arc<T>>>),
 }
 
+/// The very same values, not equal ones: what changed was made anew.
+impl<T> PartialEq for Few<T> {
+    fn eq(&self, other: &Few<T>) -> bool {
+        match (self, other) {
+            (Few::None, Few::None) => true,
+            (Few::One(one), Few::One(other)) => Arc::ptr_eq(one, other),
+            (Few::Many(many), Few::Many(others)) => {
+                let same = |(one, other): (&Arc<T>, &Arc<T>)| Arc::ptr_eq(one, other);
+                Arc::ptr_eq(many, others)
+                    || many.len() == others.len() && many.iter().zip(others.iter()).all(same)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What sorts and identifies the values of a [`Few`].
 pub(crate) trait Keyed {
     type Key: Ord + ?Sized;

@@ -34,7 +34,7 @@ mod watch;
 pub use explain::Explanation;
 pub use keys::Key;
 pub use metrics::METRICS;
-pub use replica::Replica;
+pub use replica::{Changed, Replica};
 pub use text::Text;
 pub use types::{Address, Component, DhcpOption, Interface, Machine, Policy, Terms};
 pub use values::{Mac, Name, Xname};

@@ -78,6 +78,13 @@ impl Names {
         self.entries.iter().map(|(name, _)| name)
     }
 
+    /// Names that came, went, or are borne by something else than in `other`; as [`Shards::differences`].
+    pub(crate) fn differences<'n>(&'n self, other: &'n Names) -> Option<Vec<&'n Name>> {
+        let same =
+            |one: &Entry, two: &Entry| one.interfaces == two.interfaces && one.components == two.components;
+        self.entries.differences(&other.entries, same)
+    }
+
     fn entry(&mut self, name: &Name) -> &mut Entry {
         if self.entries.get(name).is_none() {
             self.raise_parents(name);

@@ -13,6 +13,7 @@ use crate::{
     text::Common,
     types::{Component, Interface, Machine},
 };
+use imbl::ordmap::DiffItem;
 use proto::v1;
 use std::{fmt, net::IpAddr, ops::RangeInclusive, sync::Arc};
 use values::{Mac, Name, Xname};
@@ -32,6 +33,15 @@ pub struct Replica {
     names: Names,
     common: Common,
     skipped: u64,
+}
+
+/// What changed from one replica to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changed {
+    /// Names that came, went, or lead elsewhere.
+    pub names: Vec<Name>,
+    /// Addresses that came, went, or are called otherwise.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A component and what belongs to it; the interfaces may be known before it, or without it.
@@ -68,6 +78,24 @@ impl Replica {
         replica.set_freshness(freshness);
         replica
     }
+
+    /// Makes it the next generation; without `records` only what is said of zones and freshness.
+    pub fn change(&mut self, change: v1::Change, records: bool) {
+        if let Some(domain) = &change.domain {
+            self.set_domain(domain);
+        }
+        if records {
+            self.apply(Patch {
+                interfaces: change.put_interfaces,
+                removed_macs: change.removed_macs,
+                components: change.put_components,
+                removed_ids: change.removed_ids,
+            });
+        }
+        self.set_zones(change.zones);
+        self.set_freshness(change.freshness.unwrap_or_default());
+    }
+
     /// A whole snapshot was received: what is not here is Unknown.
     pub fn is_complete(&self) -> bool {
         self.complete
@@ -110,6 +138,16 @@ impl Replica {
     /// Every address and who holds it, in order.
     pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, &[Arc<Interface>])> {
         self.addresses.iter().map(|(address, holders)| (*address, holders.as_slice()))
+    }
+    /// What is not as it was in `before`, perhaps a little more. `None`: one does not come from the other by changes, or by too many,
+    /// and everything may be different.
+    pub fn changed_since(&self, before: &Replica) -> Option<Changed> {
+        let names = self.names.differences(&before.names)?;
+        let addresses = before.addresses.diff(&self.addresses).map(|difference| match difference {
+            DiffItem::Add(address, _) | DiffItem::Remove(address, _) => *address,
+            DiffItem::Update { new: (address, _), .. } => *address,
+        });
+        Some(Changed { names: names.into_iter().cloned().collect(), addresses: addresses.collect() })
     }
     /// Whether some known address lies in this prefix (empty non-terminals of reverse zones; automatic reverse zones).
     pub fn has_address_in(&self, prefix: RangeInclusive<IpAddr>) -> bool {

@@ -89,6 +89,34 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         }
     }
 
+    /// Keys that are in one of both alone, or whose values are not the same in both. `None`: these two do not descend from each
+    /// other closely enough to tell without looking at everything.
+    pub(crate) fn differences<'s>(
+        &'s self,
+        other: &'s Self,
+        same: impl Fn(&V, &V) -> bool,
+    ) -> Option<Vec<&'s K>> {
+        if self.shards.len() != other.shards.len() || self.seed.hash_one(0) != other.seed.hash_one(0) {
+            return None;
+        }
+        let mut keys = Vec::new();
+        let pairs = self.shards.iter().zip(other.shards.iter());
+        for (one, two) in pairs.filter(|(one, two)| !Arc::ptr_eq(one, two)) {
+            for (key, value) in one.iter() {
+                let held = two.find(self.seed.hash_one(key), |(held, _)| held == key);
+                if held.is_none_or(|(_, other)| !same(value, other)) {
+                    keys.push(key);
+                }
+            }
+            for (key, _) in two.iter() {
+                if one.find(self.seed.hash_one(key), |(held, _)| held == key).is_none() {
+                    keys.push(key);
+                }
+            }
+        }
+        Some(keys)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.shards.iter().flat_map(|shard| shard.iter()).map(|(key, value)| (key, value))
     }

@@ -280,20 +280,8 @@ impl Session {
             return self.ask_anew(Loss::Gap);
         }
         self.server_stale = freshness.stale;
-        if let Some(domain) = &change.domain {
-            self.replica.set_domain(domain);
-        }
         let touched = Touched::by(&change);
-        if self.wants_snapshot {
-            self.replica.apply(Patch {
-                interfaces: change.put_interfaces,
-                removed_macs: change.removed_macs,
-                components: change.put_components,
-                removed_ids: change.removed_ids,
-            });
-        }
-        self.replica.set_zones(change.zones);
-        self.replica.set_freshness(freshness.clone());
+        self.replica.change(change, self.wants_snapshot);
         self.hold(freshness, Forget::Touched(touched), true)
     }
 

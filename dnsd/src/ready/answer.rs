@@ -1,0 +1,136 @@
+//! Answers in place: from the bytes of a query to those of its answer, without an allocation, a task or a look-up.
+//!
+//! Only what is asked all the time: a query with one question of class IN and at most an OPT, about a name that our zones hold or
+//! could hold. Everything else, and everything odd, is `None`: `decide` has it. What is said here is byte for byte what `decide` and
+//! `wire` would say; a test compares them.
+
+use super::{
+    Ready,
+    entry::{self, Set},
+};
+use crate::{
+    metrics::Slot,
+    wire::{
+        AUTHORITATIVE, COPIED, Edns, HEADER, RESPONSE, Rcode, Transport, WireName, kind, limit, read_opt,
+        suffixes, write_opt,
+    },
+    zones::{NEGATIVE_TTL, Zone, Zones},
+};
+use config::Missing;
+
+/// Labels between a name that does not exist and one that does, at most. Host names have one or two; who asks for names of a hundred
+/// labels waits for `decide`.
+const MAX_LABELS_MISSING: usize = 8;
+
+/// QR, opcode: a query has neither.
+const NOT_A_QUERY: u8 = 0xf8;
+
+/// One question, no answer, no authority.
+const COUNTS: [u8; 6] = [0, 1, 0, 0, 0, 0];
+
+/// An answer that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Where it is counted.
+    pub slot: Slot,
+    /// Type asked for.
+    pub kind: u16,
+    /// Response code.
+    pub rcode: Rcode,
+}
+
+/// The answer, appended to `out`, which must be empty. The zones must be of a complete inventory that may be served.
+pub fn answer(zones: &Zones, query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Option<Placed> {
+    let asked = read(query)?;
+    let name = asked.name.as_bytes();
+    let (found, zone) = match zones.ready.table.get(name) {
+        Some(entry) => (Some(entry), zones.numbered(entry::zone(entry))?),
+        None => (None, zones.numbered(entry::zone(closest(&zones.ready, name)?))?),
+    };
+    let set = match found {
+        Some(entry) if entry::flags(entry) & entry::NOT_IN_PLACE != 0 => return None,
+        // The SOA stands with the zone.
+        Some(entry) if entry::flags(entry) & entry::APEX != 0 && asked.kind == kind::SOA => return None,
+        Some(entry) => entry::sets(entry).find(|set| set.kind() == asked.kind),
+        None if zone.missing == Missing::Forward => return None,
+        None => None,
+    };
+    let rcode = if found.is_some() { Rcode::NoError } else { Rcode::NxDomain };
+    write(&asked, query, zone, set, rcode, out)?;
+    let most = limit(transport, asked.edns);
+    (out.len() <= most).then_some(Placed { slot: zone.slot, kind: asked.kind, rcode })
+}
+
+/// The closest name above that exists, unless it is somebody else's.
+fn closest<'r>(ready: &'r Ready, name: &[u8]) -> Option<&'r [u8]> {
+    let above = suffixes(name).skip(1).take(MAX_LABELS_MISSING);
+    let entry = above.filter(|rest| rest.len() > 1).find_map(|rest| ready.table.get(rest))?;
+    (entry::flags(entry) & entry::NOT_IN_PLACE == 0).then_some(entry)
+}
+
+struct Asked {
+    name: WireName,
+    kind: u16,
+    /// Where the question ends.
+    end: usize,
+    edns: Option<Edns>,
+}
+
+fn read(query: &[u8]) -> Option<Asked> {
+    let header = query.get(..HEADER)?;
+    if header[2] & NOT_A_QUERY != 0 || header[4..10] != COUNTS || header[10] != 0 {
+        return None;
+    }
+    let (name, end) = WireName::read(query, HEADER)?;
+    let (fixed, rest) = query[end..].split_at_checked(4)?;
+    let kind = u16::from_be_bytes([fixed[0], fixed[1]]);
+    if fixed[2..] != [0, 1] || !is_plain(kind) {
+        return None;
+    }
+    let edns = match header[11] {
+        0 => None,
+        1 => Some(read_opt(rest)?).filter(|edns| edns.version == 0),
+        _ => return None,
+    };
+    (header[11] == 0 || edns.is_some()).then_some(Asked { name, kind, end: end + 4, edns })
+}
+
+/// Types whose records say all that there is to say: the others may bring addresses along, or are questions of another kind.
+fn is_plain(kind: u16) -> bool {
+    !matches!(kind, 0 | kind::NS | kind::MX | kind::SRV | kind::OPT | kind::DS) && kind < kind::FIRST_META
+}
+
+fn write(
+    asked: &Asked,
+    query: &[u8],
+    zone: &Zone,
+    set: Option<Set<'_>>,
+    rcode: Rcode,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    out.extend_from_slice(&query[..asked.end]);
+    let mut counts = [0u16; 3];
+    match set {
+        Some(set) => {
+            out.extend_from_slice(set.records());
+            counts[0] = set.count();
+        }
+        None => {
+            let soa = zone.soa.as_ref()?;
+            let owner = HEADER + asked.name.as_bytes().len() - zone.apex.len();
+            entry::push_record(out, owner, kind::SOA, soa.ttl.min(NEGATIVE_TTL), soa.data.first()?);
+            counts[1] = 1;
+        }
+    }
+    if let Some(edns) = asked.edns {
+        write_opt(edns, rcode, out);
+        counts[2] = 1;
+    }
+    let flags = u16::from_be_bytes([query[2], query[3]]);
+    let flags = RESPONSE | AUTHORITATIVE | flags & COPIED | rcode.code();
+    out[2..4].copy_from_slice(&flags.to_be_bytes());
+    for (at, count) in [6, 8, 10].into_iter().zip(counts) {
+        out[at..at + 2].copy_from_slice(&count.to_be_bytes());
+    }
+    Some(())
+}

@@ -1,0 +1,179 @@
+use super::*;
+use crate::{
+    fixture::{CONFIG, answer as decided, component, config, interface, query, replica},
+    wire::Transport,
+};
+use proptest::prelude::*;
+use proto::v1;
+
+/// Every name the fixture's zones hold, and some near them that they do not.
+fn names(zones: &Zones) -> Vec<String> {
+    let text = |wire: &[u8]| crate::wire::text(wire) + ".";
+    let held: Vec<String> =
+        zones.iter().flat_map(|zone| zones.ready.nodes_of(zones, zone)).map(|(name, _)| text(name)).collect();
+    let below = held.iter().flat_map(|name| [format!("nope.{name}"), format!("a.b.c.{name}")]);
+    let odd = [
+        "cluster.local.x.",
+        "local.",
+        ".",
+        "example.com.",
+        "xcluster.local.",
+        "NiD0001.CLUSTER.local.",
+        "300.0.16.172.in-addr.arpa.",
+        "02.0.16.172.in-addr.arpa.",
+        "g.0.0.ip6.arpa.",
+        "a.b.c.d.e.f.g.h.i.j.cluster.local.",
+    ];
+    below.chain(held.iter().cloned()).chain(odd.map(str::to_owned)).collect()
+}
+
+const KINDS: [&str; 12] =
+    ["A", "AAAA", "PTR", "TXT", "CNAME", "SOA", "NS", "MX", "SRV", "ANY", "HTTPS", "AXFR"];
+
+/// OPT variants: none, plain, small, with an option, with DO, of version 1.
+fn with_opt(mut query: Vec<u8>, variant: usize) -> Vec<u8> {
+    let opt: &[u8] = match variant {
+        0 => return query,
+        1 => &[0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 0],
+        2 => &[0, 0, 41, 0, 10, 0, 0, 0, 0, 0, 0],
+        3 => &[0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8],
+        4 => &[0, 0, 41, 16, 0, 0, 0, 0x80, 0, 0, 0],
+        5 => &[0, 0, 41, 16, 0, 0, 1, 0, 0, 0, 0],
+        _ => &[0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 5, 0, 10, 0, 8, 1],
+    };
+    query[11] += 1;
+    query.extend_from_slice(opt);
+    query
+}
+
+#[test]
+fn what_is_answered_in_place_is_what_would_be_decided() {
+    let (replica, config) = (replica(), config(CONFIG));
+    let zones = Zones::build(&config, &replica, 1000);
+    let (mut in_place, mut all) = (0, 0);
+    for name in names(&zones) {
+        for (number, kind) in KINDS.iter().enumerate() {
+            let bytes = with_opt(query(&format!("{name} {kind}")), (number + name.len()) % 7);
+            for transport in [Transport::Udp, Transport::Tcp] {
+                let mut out = Vec::new();
+                let placed = answer(&zones, &bytes, transport, &mut out);
+                let wanted = decided(&zones, &replica, &bytes, transport);
+                all += 1;
+                let Some(placed) = placed else { continue };
+                in_place += 1;
+                assert_eq!(Some(&out), wanted.as_ref(), "{name} {kind}");
+                assert_eq!(u16::from(out[3] & 0xf), placed.rcode.code());
+                assert_eq!(
+                    placed.slot,
+                    zones
+                        .find(crate::wire::read(&bytes).unwrap().question.unwrap().name.as_bytes())
+                        .unwrap()
+                        .slot
+                );
+            }
+        }
+    }
+    assert!(in_place * 5 > all, "most of what machines ask is answered in place: {in_place} of {all}");
+}
+
+#[test]
+fn what_machines_ask_all_the_time_is_answered_in_place() {
+    let zones = Zones::build(&config(CONFIG), &replica(), 1000);
+    for question in [
+        "nid0001.cluster.local. A",
+        "nid0001.cluster.local. AAAA",
+        "nid0001.cluster.local. HTTPS",
+        "nope.cluster.local. A",
+        "x1000c0s2b0n0.lab.test. AAAA",
+        "1.0.16.172.in-addr.arpa. PTR",
+        "9.0.16.172.in-addr.arpa. PTR",
+        "smd.cluster.local. A",
+        "rack.lab.test. A",
+        "cluster.local. A",
+    ] {
+        for variant in [0, 1, 3, 4] {
+            let placed = answer(&zones, &with_opt(query(question), variant), Transport::Udp, &mut Vec::new());
+            assert!(placed.is_some(), "{question}, OPT {variant}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic_or_differ(bytes in prop::collection::vec(any::<u8>(), 0..80), at in 0..40usize) {
+        let replica = replica();
+        let zones = Zones::build(&config(CONFIG), &replica, 1000);
+        let mut mangled = with_opt(query("nid0001.cluster.local. A"), 3);
+        let at = at.min(mangled.len());
+        let end = (at + bytes.len() % 4).min(mangled.len());
+        mangled.splice(at..end, bytes.iter().copied().take(4));
+        for bytes in [bytes, mangled] {
+            let mut out = Vec::new();
+            if answer(&zones, &bytes, Transport::Udp, &mut out).is_some() {
+                prop_assert_eq!(Some(out), decided(&zones, &replica, &bytes, Transport::Udp));
+            }
+        }
+    }
+}
+
+/// A machine and the last octets of its addresses; none: it goes.
+type Step = (u8, Vec<u8>, bool);
+
+fn change(steps: &[Step], generation: u64) -> v1::Change {
+    let mut change = v1::Change {
+        freshness: Some(v1::Freshness { instance: "test".into(), generation, ..Default::default() }),
+        zones: vec![v1::Zone { name: "cluster.local".into(), serial: generation as u32 }],
+        ..Default::default()
+    };
+    for (number, addresses, component_too) in steps {
+        let addresses: Vec<String> = addresses
+            .iter()
+            .map(|last| match last % 4 {
+                0 => format!("fd00:{}::{last}", last % 3),
+                network => format!("10.{network}.0.{last}"),
+            })
+            .collect();
+        let texts: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let number = u32::from(*number);
+        match texts.is_empty() {
+            true => change.removed_macs.push(interface(number, &[]).mac),
+            false => change.put_interfaces.push(interface(number, &texts)),
+        }
+        match component_too {
+            true => change.put_components.push(component(number)),
+            false => change.removed_ids.push(component(number).id),
+        }
+    }
+    change
+}
+
+proptest! {
+    /// The incremental one against the one made from nothing.
+    #[test]
+    fn after_any_changes_it_is_as_if_made_anew(
+        rounds in prop::collection::vec(
+            prop::collection::vec((0..12u8, prop::collection::vec(any::<u8>(), 0..3), any::<bool>()), 1..6),
+            1..6,
+        )
+    ) {
+        let config = config(CONFIG);
+        let mut replica = replica();
+        let mut zones = Zones::build(&config, &replica, 1000);
+        for (generation, round) in (2..).zip(&rounds) {
+            replica.change(change(round, generation), true);
+            let next = Zones::after(Some(&zones), &config, &replica, 1000);
+            let anew = Zones::build(&config, &replica, 1000);
+            let listed = |zones: &Zones| {
+                let mut lines: Vec<String> = zones.iter().flat_map(|zone| {
+                    let nodes = zones.ready.nodes_of(zones, zone);
+                    nodes.map(|(name, node)| format!("{:?} {:?} {:?}", zone.apex, name, node.sets().collect::<Vec<_>>()))
+                }).collect();
+                lines.sort();
+                lines
+            };
+            prop_assert_eq!(listed(&next), listed(&anew));
+            prop_assert_eq!(next.ready.len(), anew.ready.len());
+            zones = next;
+        }
+    }
+}
