@@ -18,7 +18,10 @@ use inventory::{Inventory, Who};
 use std::{
     future::pending,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
@@ -32,8 +35,13 @@ use tokio_util::sync::CancellationToken;
 /// How long the sockets stay closed for want of a first snapshot: replicas that share the port can answer meanwhile.
 const BIND_AT_LATEST: Duration = Duration::from_secs(2);
 
-/// UDP sockets, and tasks reading them, per address: one a core, up to this. A guess; the kernel spreads the clients.
-const MAX_UDP_LOOPS: usize = 4;
+/// UDP sockets, and threads answering them, per address: one a core, up to this. A guess: sixteen answer some three million
+/// queries a second. The kernel spreads the clients.
+const MAX_UDP_LOOPS: usize = 16;
+
+/// Receive buffer of each of them, as far as the system allows (`net.core.rmem_max`): what arrives while the thread does not run,
+/// some thousand queries.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// What a listener lets queue up before `accept`; the usual ceiling of the kernel's default.
 const TCP_BACKLOG: u32 = 1024;
@@ -138,7 +146,7 @@ fn now() -> u32 {
 /// Bound and waiting.
 pub struct Sockets {
     /// Several an address.
-    pub udp: Vec<::udp::Socket>,
+    pub udp: Vec<::udp::Blocking>,
     /// One an address.
     pub tcp: Vec<TcpListener>,
 }
@@ -154,9 +162,10 @@ impl Sockets {
             let address = listener.local_addr().context("TCP address")?;
             sockets.tcp.push(listener);
             for _ in 0..loops {
-                let options = ::udp::Options { reuse_port: true, ..Default::default() };
-                let socket =
-                    ::udp::Socket::bind(address, &options).with_context(|| format!("UDP {address}"))?;
+                let options =
+                    ::udp::Options { reuse_port: true, receive_buffer: RECEIVE_BUFFER, ..Default::default() };
+                let socket = ::udp::Blocking::bind(address, &options, udp::BEAT)
+                    .with_context(|| format!("UDP {address}"))?;
                 sockets.udp.push(socket);
             }
         }
@@ -181,9 +190,13 @@ pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> 
     let shutdown = &running.shutdown;
     let (waiting, connections) = (Waiting::default(), Connections::default());
     let mut loops: JoinSet<std::io::Result<()>> = JoinSet::new();
-    for socket in sockets.udp {
+    let (udp, stop) =
+        (sockets.udp.into_iter().map(Arc::new).collect::<Vec<_>>(), Arc::<AtomicBool>::default());
+    for socket in &udp {
         let pulse = running.pulse("udp");
-        loops.spawn(udp::serve(service.clone(), Arc::new(socket), waiting.clone(), pulse, shutdown.clone()));
+        let (service, socket, waiting, stop) =
+            (service.clone(), socket.clone(), waiting.clone(), stop.clone());
+        loops.spawn_blocking(move || udp::serve(service, socket, waiting, pulse, stop));
     }
     for listener in sockets.tcp {
         tracing::info!(address = ?listener.local_addr().ok(), "serving DNS");
@@ -192,6 +205,8 @@ pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> 
     }
     let died = first_death(&mut loops, shutdown).await;
     shutdown.cancel();
+    leave(&udp);
+    stop.store(true, Ordering::Relaxed);
     while loops.join_next().await.is_some() {}
     let drained = async {
         waiting.finish().await;
@@ -201,6 +216,15 @@ pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> 
         tracing::warn!("some answers were not finished in time");
     }
     died
+}
+
+/// New queries go to other replicas from here on.
+fn leave(sockets: &[Arc<::udp::Blocking>]) {
+    for socket in sockets {
+        if let Err(error) = socket.leave() {
+            tracing::warn!(%error, "queries may be lost: a socket could not leave its group");
+        }
+    }
 }
 
 async fn first_death(
@@ -218,8 +242,11 @@ async fn first_death(
 
 /// After an error of `recv` or `accept`: these come from the system, not from a client, and may pass.
 async fn pause() {
-    sleep(Duration::from_millis(50)).await;
+    sleep(PAUSE).await;
 }
+
+/// A guess.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// So many errors in a row mean that the socket is dead: a guess, about a second with [`pause`].
 const DEAD_AFTER: u32 = 20;

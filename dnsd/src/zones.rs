@@ -36,6 +36,8 @@ pub struct Zones {
     pub records: Records,
     /// The inventory's first snapshot was received, or none is to be expected: which reverse zones are ours is known.
     pub loaded: bool,
+    /// All of the inventory is in [`Zones::ready`].
+    pub complete: bool,
     /// Something said which zones are ours: the file, or the inventory. Before, any name may turn out to be.
     pub told: bool,
     /// Everything that they hold.
@@ -107,6 +109,7 @@ impl Zones {
             by_apex,
             records: Records::default(),
             loaded,
+            complete: replica.is_complete(),
             told: loaded || !configured(config).is_empty(),
             ready: Ready::default(),
             longest_apex,

@@ -4,10 +4,11 @@ use crate::{
     access::{Access, Client},
     decide::{self, Decision, Held, Key, Plan, Reply},
     metrics::{Count, Metrics, Slot},
+    ready,
     wire::{self, HostText, Message, Transport},
     zones::Zones,
 };
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use config::Config;
 use daemon::State;
 use inventory::{Health, Inventory, Lookup, Name};
@@ -37,6 +38,31 @@ pub enum Outcome {
     Wait,
 }
 
+/// The zones and the rights of one moment.
+pub struct Moment<'s> {
+    service: &'s Service,
+    zones: Guard<Arc<Zones>>,
+    access: Guard<Arc<Access>>,
+    /// The zones are of an inventory that is complete and may be served.
+    in_place: bool,
+}
+
+impl Moment<'_> {
+    /// Answers from what is held in this process, into an empty buffer.
+    pub fn answer(&self, query: &[u8], client: Client, out: &mut Vec<u8>, count: &impl Count) -> Outcome {
+        if self.in_place {
+            if let Some(placed) = ready::answer(&self.zones, query, client.transport, out) {
+                count.query(client.transport, placed.kind);
+                count.reply(placed.slot, placed.rcode);
+                return Outcome::Reply;
+            }
+            out.clear();
+        }
+        _ = &self.access;
+        self.service.decide_now(query, client, out)
+    }
+}
+
 impl Service {
     /// Builds the zones at once.
     pub fn new(inventory: Inventory, config: &Config, configured_at: u32, metrics: Metrics) -> Service {
@@ -55,8 +81,19 @@ impl Service {
         self.access.store(Arc::new(Access::new(config)));
     }
 
+    /// What queries are answered from at this moment. For a burst of them: not to be held across anything that waits.
+    pub fn moment(&self) -> Moment<'_> {
+        let zones = self.zones.load();
+        let in_place = zones.complete && !self.inventory.is_expired();
+        Moment { service: self, zones, access: self.access.load(), in_place }
+    }
+
     /// Answers from what is held in this process.
     pub fn answer_now(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> Outcome {
+        self.moment().answer(query, client, out, &self.metrics)
+    }
+
+    fn decide_now(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> Outcome {
         let Some(message) = self.read(query) else { return Outcome::Silent };
         let zones = self.zones.load();
         let decision = match decide::plan(&zones, &message, self.access.load().rights(client)) {

@@ -1,29 +1,49 @@
-//! UDP: one task a socket. What is known is answered in place; only a look-up that waits gets a task of its own.
+//! UDP: threads that answer in place, a burst at a time; only a query that must wait gets a task of its own.
+//!
+//! ```text
+//! receive a burst ▶ answer each from what is held ▶ send all answers ▶ ...      one thread for each socket, one socket for each core
+//!                         └▶ a task that asks, and sends by itself
+//! ```
+//! To end, the socket leaves its SO_REUSEPORT group, so that new queries go to other replicas; what is queued is answered still.
 
-use super::{DEAD_AFTER, Outcome, Service, pause};
+use super::{DEAD_AFTER, Outcome, PAUSE, Service};
 use crate::{
     access::Client,
-    metrics::{Count, Dropped},
+    metrics::{Count, Dropped, Tally},
     wire::Transport,
 };
 use daemon::Pulse;
-use std::{io, sync::Arc, time::Duration};
-use tokio::{
-    sync::Semaphore,
-    time::{MissedTickBehavior, interval},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use udp::{Arrival, Datagram, Socket};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use udp::{Blocking, Datagram, Exchange, Query};
 
 /// Queries have one question and a few options: far below. What is longer is cut off and so malformed.
 pub(super) const MAX_QUERY: usize = 4096;
+
+/// Queries that one call receives at most: then a call costs little beside what it brings.
+const BURST: usize = 64;
+
+/// How often a thread that hears nothing looks whether it should end: what the end waits at most for an idle socket.
+pub(super) const BEAT: Duration = Duration::from_millis(100);
 
 /// Look-ups that wait at once, over all sockets; each at most 400 ms. Past it queries are dropped and counted. A guess: at a
 /// thousand cold nodes a second it is not reached.
 const MAX_WAITING: usize = 1024;
 
 /// What one socket answers after it was told to stop: its queue, within reason. A guess, above any default receive buffer.
-const DRAINED_AT_MOST: usize = 4096;
+const DRAINED_AT_MOST: usize = 65_536;
+
+/// One burst in so many is timed: the clock is read twice for some thousand queries.
+const TIMED: u32 = 64;
 
 /// The bound on look-ups that wait.
 #[derive(Clone)]
@@ -46,94 +66,98 @@ impl Waiting {
     }
 }
 
-/// Answers until told to stop; then what is queued.
-pub(super) async fn serve(
+/// Answers until told to stop; then what is queued. Must run on a thread where waiting is allowed, inside a tokio runtime.
+pub(super) fn serve(
     service: Arc<Service>,
-    socket: Arc<Socket>,
+    socket: Arc<Blocking>,
     waiting: Waiting,
     pulse: Pulse,
-    shutdown: CancellationToken,
+    stop: Arc<AtomicBool>,
 ) -> io::Result<()> {
-    let mut shell = Shell { service, socket, waiting, out: Vec::with_capacity(MAX_QUERY) };
-    let mut buffer = vec![0; MAX_QUERY];
-    let mut beat = interval(Duration::from_secs(1));
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let tally = service.metrics.worker();
+    let mut worker = Worker { service, socket, waiting, tally, bursts: 0 };
+    let mut exchange = Exchange::new(BURST, MAX_QUERY);
     let mut errors = 0;
-    loop {
-        let received = tokio::select! {
-            received = shell.socket.receive(&mut buffer) => received,
-            _ = beat.tick() => {
-                pulse.beat();
-                continue;
-            }
-            () = shutdown.cancelled() => break,
-        };
-        match received {
-            Ok(datagram) => {
+    while !stop.load(Ordering::Relaxed) {
+        match exchange.receive(&worker.socket) {
+            Ok(_) => {
                 errors = 0;
-                shell.take(datagram, &buffer[..datagram.length]).await;
+                worker.answer(&mut exchange);
+                pulse.beat();
             }
             Err(error) if errors >= DEAD_AFTER => return Err(error),
             Err(error) => {
                 errors += 1;
                 tracing::debug!(%error, "receiving failed");
-                pause().await;
+                thread::sleep(PAUSE);
             }
         }
     }
-    for _ in 0..DRAINED_AT_MOST {
-        let Ok(datagram) = shell.socket.try_receive(&mut buffer) else { break };
-        shell.take(datagram, &buffer[..datagram.length]).await;
+    let mut drained = 0;
+    while drained < DRAINED_AT_MOST {
+        match exchange.try_receive(&worker.socket) {
+            Ok(0) | Err(_) => break,
+            Ok(received) => drained += received,
+        }
+        worker.answer(&mut exchange);
     }
     Ok(())
 }
 
-struct Shell {
+struct Worker {
     service: Arc<Service>,
-    socket: Arc<Socket>,
+    socket: Arc<Blocking>,
     waiting: Waiting,
-    out: Vec<u8>,
+    tally: Tally,
+    bursts: u32,
 }
 
-impl Shell {
-    async fn take(&mut self, datagram: Datagram, query: &[u8]) {
-        let Datagram { peer, arrival, .. } = datagram;
-        match self.service.answer_now(query, client(peer), &mut self.out) {
-            Outcome::Reply => send(&self.service, &self.socket, &self.out, peer, arrival).await,
-            Outcome::Silent => {}
-            Outcome::Wait => self.wait(query, peer, arrival),
+impl Worker {
+    /// Answers what was received, from one moment.
+    fn answer(&mut self, exchange: &mut Exchange) {
+        let received = exchange.len();
+        if received == 0 {
+            return;
+        }
+        let began = self.bursts.is_multiple_of(TIMED).then(Instant::now);
+        self.bursts = self.bursts.wrapping_add(1);
+        let moment = self.service.moment();
+        exchange.answer(|query, out| {
+            let Some(peer) = query.peer() else { return false };
+            let client = Client { address: peer.ip(), transport: Transport::Udp };
+            match moment.answer(query.bytes(), client, out, &self.tally) {
+                Outcome::Reply => true,
+                Outcome::Silent => false,
+                Outcome::Wait => {
+                    self.wait(query, client);
+                    false
+                }
+            }
+        });
+        if let Some((count, error)) = exchange.send(&self.socket) {
+            (0..count).for_each(|_| self.tally.dropped(Dropped::SendFailed));
+            tracing::debug!(count, %error, "answers could not be sent");
+        }
+        if let Some(began) = began {
+            self.tally.took(Transport::Udp, began.elapsed() / received as u32);
         }
     }
 
-    fn wait(&self, query: &[u8], peer: std::net::SocketAddr, arrival: Arrival) {
+    fn wait(&self, query: &Query<'_>, client: Client) {
+        let Some(Datagram { peer, arrival, .. }) = query.datagram() else { return };
         let Ok(permit) = self.waiting.permits.clone().try_acquire_owned() else {
-            self.service.metrics.dropped(Dropped::Busy);
-            return;
+            return self.tally.dropped(Dropped::Busy);
         };
-        let (service, socket, query) = (self.service.clone(), self.socket.clone(), query.to_vec());
+        let (service, socket, query) = (self.service.clone(), self.socket.clone(), query.bytes().to_vec());
         self.waiting.tasks.spawn(async move {
             let mut out = Vec::new();
-            if service.answer(&query, client(peer), &mut out).await {
-                send(&service, &socket, &out, peer, arrival).await;
+            if service.answer(&query, client, &mut out).await
+                && let Err(error) = socket.send(&out, peer, Some(arrival))
+            {
+                service.metrics.dropped(Dropped::SendFailed);
+                tracing::debug!(%peer, %error, "an answer could not be sent");
             }
             drop(permit);
         });
-    }
-}
-
-fn client(peer: std::net::SocketAddr) -> Client {
-    Client { address: peer.ip(), transport: Transport::Udp }
-}
-
-async fn send(service: &Service, socket: &Socket, out: &[u8], peer: std::net::SocketAddr, arrival: Arrival) {
-    let sent = match socket.try_send(out, peer, Some(arrival)) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            socket.send(out, peer, Some(arrival)).await
-        }
-        sent => sent,
-    };
-    if let Err(error) = sent {
-        service.metrics.dropped(Dropped::SendFailed);
-        tracing::debug!(%peer, %error, "an answer could not be sent");
     }
 }

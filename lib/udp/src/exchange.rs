@@ -100,6 +100,16 @@ impl Exchange {
         Exchange { slots, next: FEWEST, answers, answered: Vec::new() }
     }
 
+    /// How many were received last.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether nothing was received.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Waits for questions and takes those that are there. None: the beat of the socket has passed.
     pub fn receive(&mut self, socket: &Blocking) -> io::Result<usize> {
         self.take(socket, libc::MSG_WAITFORONE)

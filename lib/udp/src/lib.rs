@@ -144,7 +144,10 @@ fn open(address: SocketAddr, options: &Options) -> io::Result<socket2::Socket> {
         socket.bind_device(Some(device.as_bytes()))?;
     }
     if options.receive_buffer > 0 {
-        socket.set_recv_buffer_size(options.receive_buffer)?;
+        // Above the system's bound where we may (CAP_NET_ADMIN), else up to it.
+        if setsockopt(&socket, sockopt::RcvBufForce, &options.receive_buffer).is_err() {
+            socket.set_recv_buffer_size(options.receive_buffer)?;
+        }
     }
     socket.set_broadcast(options.broadcast)?;
     socket.set_reuse_address(options.reuse_address)?;
