@@ -5,12 +5,13 @@
 //! What no rule names has its xname and the global domain.
 
 mod matching;
+pub mod nics;
 
 pub use matching::{Mismatch, Place, Subject, why};
 
-use config::{Config, Pattern, Rule};
+use config::{Config, Filling, Lacking, Pattern, Rule};
 use std::{collections::BTreeMap, net::Ipv4Addr};
-use values::{Name, Xname};
+use values::Name;
 
 /// The configuration that names machines.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,6 +30,21 @@ pub struct Zone {
     pub name: Name,
     /// Names every Node in it.
     pub nodes: Option<Pattern>,
+    /// Only addresses on these are named in it; empty: all.
+    pub networks: Vec<String>,
+}
+
+impl Zone {
+    /// Whether what is on this network of SMD (`None`: has no address) is named in it.
+    pub fn takes(&self, network: Option<&str>) -> bool {
+        let is_listed = |network: &str| self.networks.iter().any(|one| one.eq_ignore_ascii_case(network));
+        self.networks.is_empty() || network.is_some_and(is_listed)
+    }
+
+    /// Whether addresses of one component may have other names in it than the component's others.
+    fn by_address(&self) -> bool {
+        !self.networks.is_empty() || self.nodes.as_ref().is_some_and(Pattern::needs_network)
+    }
 }
 
 /// What the rules say; an absent value means: the subnet's or the global one applies.
@@ -84,11 +100,11 @@ impl Naming {
     /// Zones are those listed, then the domain, then each domain that a rule names.
     pub fn new(rules: Vec<Rule>, domain: Option<Name>, listed: Vec<config::Zone>) -> Naming {
         let named = domain.iter().chain(rules.iter().filter_map(|rule| rule.domain.as_ref()));
-        let mut zones: Vec<Zone> =
-            listed.into_iter().map(|zone| Zone { name: zone.name, nodes: zone.nodes }).collect();
+        let zone = |zone: config::Zone| Zone { name: zone.name, nodes: zone.nodes, networks: zone.networks };
+        let mut zones: Vec<Zone> = listed.into_iter().map(zone).collect();
         for name in named {
             if zones.iter().all(|zone| zone.name != *name) {
-                zones.push(Zone { name: name.clone(), nodes: None });
+                zones.push(Zone { name: name.clone(), nodes: None, networks: Vec::new() });
             }
         }
         let domains = rules.iter().map(|rule| rule.effective_domain(domain.as_ref())).collect();
@@ -110,10 +126,27 @@ impl Naming {
         &self.rules
     }
 
-    /// Zones with a pattern of their own for Nodes. Reverse zones hold no host names.
-    pub fn patterned_zones(&self) -> impl Iterator<Item = (&Name, &Pattern)> {
+    /// Zones in which all addresses of a component have the same further names, by the pattern and by xname.
+    pub fn zones_by_component(&self) -> impl Iterator<Item = &Zone> {
+        self.further_zones().filter(|zone| zone.networks.is_empty())
+    }
+
+    /// Zones in which what an address is called depends on its network.
+    pub fn zones_by_address(&self) -> impl Iterator<Item = &Zone> {
+        self.further_zones().filter(|zone| zone.by_address())
+    }
+
+    /// Those that name machines besides the rules. Reverse zones hold no host names.
+    fn further_zones(&self) -> impl Iterator<Item = &Zone> {
         let forward = self.zones.iter().filter(|zone| !is_reverse(&zone.name));
-        forward.filter_map(|zone| Some((&zone.name, zone.nodes.as_ref()?)))
+        forward.filter(|zone| zone.nodes.is_some() || !zone.networks.is_empty())
+    }
+
+    /// Whether any pattern needs the network of an address.
+    pub fn looks_at_networks(&self) -> bool {
+        let ruled = self.rules.iter().filter_map(|rule| rule.hostname.as_ref());
+        let zoned = self.zones.iter().filter_map(|zone| zone.nodes.as_ref());
+        ruled.chain(zoned).any(Pattern::needs_network)
     }
 
     /// Whether any rule matches on `enabled`: only then is a change of it a change of content.
@@ -187,19 +220,24 @@ impl Naming {
         policy
     }
 
-    /// The domain of what `verdict` names.
-    pub fn domain_of(&self, verdict: &Verdict) -> Option<&Name> {
-        match verdict.named_by {
+    /// The domain of what `verdict` names on this network of SMD (`None`: there is no address). A zone that does not take
+    /// the network names nothing on it: then the global domain's does, else none.
+    pub fn domain_of(&self, verdict: &Verdict, network: Option<&str>) -> Option<&Name> {
+        let ruled = match verdict.named_by {
             Some(position) => self.domains[position].as_ref(),
             None => self.domain.as_ref(),
-        }
+        };
+        let takes = |domain: &&Name| {
+            self.zones.iter().find(|zone| zone.name == **domain).is_none_or(|zone| zone.takes(network))
+        };
+        ruled.filter(takes).or_else(|| ruled.and(self.domain.as_ref()).filter(takes))
     }
 
     /// The host name that the rules give.
-    pub fn hostname(&self, verdict: &Verdict, id: &Xname, nid: Option<i64>) -> Hostname {
+    pub fn hostname(&self, verdict: &Verdict, filling: &Filling<'_>) -> Hostname {
         let rule = verdict.named_by.map(|position| &self.rules[position]);
         match rule.and_then(|rule| rule.hostname.as_ref()) {
-            Some(pattern) => fill(pattern, id, nid),
+            Some(pattern) => fill(pattern, filling),
             None => Hostname::Unnamed,
         }
     }
@@ -212,13 +250,13 @@ pub enum Hostname {
     Given(String),
     /// No rule names it.
     Unnamed,
-    /// The pattern needs a NID.
-    NoNid,
+    /// The pattern needs what is not there.
+    Lacks(Lacking),
 }
 
-/// Fills a pattern for one component.
-pub fn fill(pattern: &Pattern, id: &Xname, nid: Option<i64>) -> Hostname {
-    pattern.fill(id, nid).map_or(Hostname::NoNid, Hostname::Given)
+/// Fills a pattern for one component, or one address of it.
+pub fn fill(pattern: &Pattern, filling: &Filling<'_>) -> Hostname {
+    pattern.fill(filling).map_or_else(Hostname::Lacks, Hostname::Given)
 }
 
 /// Reverse zones hold addresses, not host names.

@@ -14,6 +14,7 @@ mod judged;
 mod keys;
 mod legacy;
 mod names;
+mod nics;
 mod patch;
 mod sorted;
 mod zones;

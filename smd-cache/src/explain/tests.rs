@@ -395,6 +395,30 @@ fn a_word_is_not_mentioned_by_a_longer_one() {
     }
 }
 
+#[test]
+fn names_by_network_are_explained() {
+    let rules = r#"
+domain: c.local
+rules: [{name: nics, match: {type: Node}, hostname: "nid{04d}-{nic}"}]
+zones: [{name: hsn.c.local, network: HSN, nodes: "nid{04d}"}]
+"#;
+    let rows = ["02:00:00:00:00:01 x1c0s0b0n0 10.0.0.1,10.0.0.2", "02:00:00:00:00:02 x1c0s0b0n0 10.1.0.1"];
+    let mut rows: Vec<Value> = rows.into_iter().map(interface).collect();
+    rows[0]["IPAddresses"][0]["Network"] = json!("NMN");
+    rows[1]["IPAddresses"][0]["Network"] = json!("HSN");
+    let view = view(rules, rows, vec![component("x1c0s0b0n0 Node 1 Compute")]);
+    let text = explained(&view, "x1c0s0b0n0").text;
+    for wanted in [
+        "10.0.0.1 is called nid0001-nmn0.c.local: rule nics says so; also x1c0s0b0n0.c.local.",
+        "10.0.0.2 is called x1c0s0b0n0.c.local: rule nics needs a network that can be in a name.",
+        "10.1.0.1 is called nid0001-hsn0.c.local: rule nics says so; also x1c0s0b0n0.c.local, nid0001.hsn.c.local and x1c0s0b0n0.hsn.c.local.",
+        "Zone hsn.c.local is for network HSN: 10.0.0.1 and 10.0.0.2 are not named there.",
+        "Problem (no_network): SMD names no network for an address of x1c0s0b0n0, which the pattern of its name needs: it is called by its xname there.",
+    ] {
+        assert!(text.iter().any(|sentence| sentence == wanted), "{wanted}\n{text:#?}");
+    }
+}
+
 const MANY_RULES: &str = r#"
 domain: c.local
 rules:
@@ -403,7 +427,9 @@ rules:
   - {name: c, match: {id_set: "x0c0s[0-1]b0n0"}, hostname: "n{04d}"}
   - {name: d, match: {type: NodeBMC}, hostname: "bmc{04d}"}
   - {name: e, match: {type: Node, subnet: fd00::/16}, ignore: true}
+  - {name: n, match: {type: Node, network: [HSN, N_M]}, hostname: "nid{04d}-{nic}", domain: n.local}
   - {name: f, match: {type: Node}, hostname: "nid{04d}"}
+zones: [{name: n.local, network: HSN}]
 "#;
 
 proptest! {
@@ -421,7 +447,11 @@ proptest! {
         };
         let rows = interfaces.iter().map(|(mac, slot, kind, last, six)| {
             let address = if *six { format!("fd00::{last}") } else { format!("10.0.0.{last}") };
-            interface(&format!("02:00:00:00:00:{mac:02x} {} {address},10.0.0.{}", id(*slot, *kind), last + 1))
+            let line = format!("02:00:00:00:00:{mac:02x} {} {address},10.0.0.{}", id(*slot, *kind), last + 1);
+            let mut row = interface(&line);
+            row["IPAddresses"][0]["Network"] = json!(["", "HSN", "hsn", "N_M"][usize::from(last % 4)]);
+            row["Description"] = json!(["", "HSN1"][usize::from(mac % 2)]);
+            row
         });
         let owners = components.iter().map(|(slot, kind, nid, compute)| {
             let kind = kind % 2;

@@ -12,6 +12,7 @@ use crate::{
     records::{Problem, Reason},
     snapshot::{Address, Component, Interface},
 };
+use config::Lacking;
 use jiff::Timestamp;
 use proto::v1::{Freshness, LookupReply, Outcome};
 use std::net::IpAddr;
@@ -177,7 +178,29 @@ fn namings(scene: &Scene<'_>, judged: &[Judged<'_>]) -> Vec<String> {
         format!("{} {verb} called {said}.", listed(all))
     };
     let policies = judged.iter().filter_map(|judged| judged.address.and_then(policy));
-    told.into_iter().map(sentence).chain(policies).collect()
+    let outside = zones_apart(scene, judged);
+    told.into_iter().map(sentence).chain(outside).chain(policies).collect()
+}
+
+/// Zones that are for other networks than those of the addresses.
+fn zones_apart(scene: &Scene<'_>, judged: &[Judged<'_>]) -> Vec<String> {
+    let zones = scene.naming.zones_by_address().filter(|zone| !zone.networks.is_empty());
+    let apart = zones.filter_map(|zone| {
+        let addresses = judged.iter().filter(|judged| judged.component.is_some());
+        let addresses = addresses.filter_map(|judged| judged.address);
+        let outside = addresses.filter(|address| !zone.takes(Some(&address.network)));
+        let outside: Vec<IpAddr> = outside.map(|address| address.address).collect();
+        let verb = if outside.len() == 1 { "is" } else { "are" };
+        (!outside.is_empty()).then(|| {
+            let networks = listed(&zone.networks);
+            format!(
+                "Zone {} is for network {networks}: {} {verb} not named there.",
+                zone.name,
+                listed(&outside)
+            )
+        })
+    });
+    apart.collect()
 }
 
 /// What it is, and what it is called for which reason.
@@ -193,7 +216,8 @@ fn naming(scene: &Scene<'_>, judged: &Judged<'_>) -> Option<(String, String)> {
     let because = match wish(scene, judged) {
         Some(Wish::Name(name)) if is.is_none_or(|is| *is == name) => format!("rule {rule} says so"),
         Some(Wish::Name(name)) => format!("rule {rule} would call it {name}, which it does not get"),
-        Some(Wish::NoNid) => format!("rule {rule} needs a NID, which it does not have"),
+        Some(Wish::Lacks(Lacking::Nid)) => format!("rule {rule} needs a NID, which it does not have"),
+        Some(Wish::Lacks(Lacking::Network)) => format!("rule {rule} needs a network that can be in a name"),
         Some(Wish::Bad(text)) => format!("rule {rule} gives '{text}', which is no DNS name"),
         Some(Wish::Unnamed) | None => "no rule names it, so its xname does".to_owned(),
     };

@@ -1,5 +1,6 @@
 use super::*;
 use std::net::IpAddr;
+use values::Xname;
 
 fn naming(rules: &[&str], domain: &str) -> Naming {
     let rules: String = rules.iter().map(|rule| format!("  - \"{rule}\"\n")).collect();
@@ -47,11 +48,16 @@ fn judge(naming: &Naming, machine: &Machine, address: &str) -> (String, Policy) 
     };
     let place = address.parse::<IpAddr>().ok().map(|address| Place { address, network: "HSN" });
     let verdict = naming.evaluate(&subject, place);
-    let hostname = match naming.hostname(&verdict, &machine.id, machine.nid) {
+    let nic = place.is_some().then_some(config::Nic { network: "hsn", number: 1 });
+    let filling = Filling { id: &machine.id, nid: machine.nid, nic };
+    let hostname = match naming.hostname(&verdict, &filling) {
         Hostname::Given(name) => name,
         other => format!("{other:?}"),
     };
-    let domain = naming.domain_of(&verdict).map(|domain| format!(".{domain}")).unwrap_or_default();
+    let domain = naming
+        .domain_of(&verdict, place.map(|place| place.network))
+        .map(|domain| format!(".{domain}"))
+        .unwrap_or_default();
     (hostname + &domain, naming.policy(&verdict))
 }
 
@@ -294,8 +300,8 @@ fn what_smd_leaves_out_matches_neither_true_nor_false() {
 #[test]
 fn a_missing_nid_is_told() {
     for (hostname, machine, expected) in [
-        ("nid{04d}", node(None), "NoNid.c.local"),
-        ("{id}-{04d}", node(None), "NoNid.c.local"),
+        ("nid{04d}", node(None), "Lacks(Nid).c.local"),
+        ("{id}-{04d}", node(None), "Lacks(Nid).c.local"),
         ("{id}", node(None), "x1000c0s0b0n0.c.local"),
     ] {
         let naming = naming(&[&format!("hostname:{hostname}")], "c.local");
@@ -311,7 +317,44 @@ zones: [{name: m.local, nodes: \"m{04d}\"}, {name: 16.172.in-addr.arpa}]";
     let naming = Naming::from_config(&config::parse(text).unwrap());
     let zones: Vec<&str> = naming.zones().iter().map(|zone| zone.name.as_str()).collect();
     assert_eq!(zones, ["m.local", "16.172.in-addr.arpa", "c.local", "r.local"]);
-    assert_eq!(naming.patterned_zones().count(), 1);
+    assert_eq!((naming.zones_by_component().count(), naming.zones_by_address().count()), (1, 0));
+}
+
+#[test]
+fn names_tell_network_and_interface_where_there_is_an_address() {
+    for (hostname, address, expected) in [
+        ("nid{06d}.{network}", "10.0.0.1", "nid001000.hsn.c.local"),
+        ("nid{06d}-{nic}", "10.0.0.1", "nid001000-hsn1.c.local"),
+        ("nid{06d}.{network}", "", "Lacks(Network).c.local"),
+        ("nid{06d}-{nic}", "", "Lacks(Network).c.local"),
+    ] {
+        let naming = naming(&[&format!("hostname:{hostname}")], "c.local");
+        assert!(naming.looks_at_networks());
+        assert_eq!(name(&naming, &node(1000), address), expected, "{hostname}");
+    }
+    assert!(!naming(&["hostname:nid{04d}"], "c.local").looks_at_networks());
+}
+
+#[test]
+fn a_domain_that_does_not_take_the_network_gives_way_to_the_global_one() {
+    let naming = |rule: &str, zones: &str| {
+        let text = format!("domain: c.local\nrules: [\"hostname:n,{rule}\"]\nzones: [{zones}]");
+        Naming::from_config(&config::parse(&text).unwrap())
+    };
+    // The address is on the network HSN.
+    for (rule, zones, expected) in [
+        ("domain:h.local", "{name: h.local, network: hsn}", "n.h.local"),
+        ("domain:h.local", "{name: h.local, network: [NMN, Hsn]}", "n.h.local"),
+        ("domain:h.local", "{name: h.local, network: NMN}", "n.c.local"),
+        ("domain:h.local", "{name: h.local, network: NMN}, {name: c.local, network: NMN}", "n"),
+        ("domain_append:none", "{name: c.local, network: HSN}", "n"),
+        ("log:none", "{name: c.local, network: NMN}", "n"),
+        ("log:none", "{name: c.local, network: HSN}", "n.c.local"),
+    ] {
+        assert_eq!(name(&naming(rule, zones), &node(1), "10.0.0.1"), expected, "{rule} {zones}");
+    }
+    let only_hsn = naming("log:none", "{name: c.local, network: HSN}");
+    assert_eq!(name(&only_hsn, &node(1), ""), "n", "what has no address is on no network");
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub enum Reason {
     NoComponent,
     /// A pattern needs a NID and the component has none.
     NoNid,
+    /// A pattern needs a network and SMD says none for the address.
+    NoNetwork,
     /// What a pattern gives is no DNS name.
     BadName,
     /// One MAC, several components.
@@ -45,7 +47,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Reason; 17] = [
+    pub const ALL: [Reason; 18] = [
         Reason::BadRecord,
         Reason::BadMac,
         Reason::UnusableMac,
@@ -58,6 +60,7 @@ impl Reason {
         Reason::DuplicateId,
         Reason::NoComponent,
         Reason::NoNid,
+        Reason::NoNetwork,
         Reason::BadName,
         Reason::DuplicateMac,
         Reason::DuplicateAddress,
@@ -80,6 +83,7 @@ impl Reason {
             Reason::DuplicateId => "duplicate_id",
             Reason::NoComponent => "no_component",
             Reason::NoNid => "no_nid",
+            Reason::NoNetwork => "no_network",
             Reason::BadName => "bad_name",
             Reason::DuplicateMac => "duplicate_mac",
             Reason::DuplicateAddress => "duplicate_address",

@@ -3,7 +3,8 @@
 use super::{
     Address, Component, Interface, Traits,
     claims::{Draft, Held},
-    names::{Called, Names, Wish},
+    names::{Called, Names, Spot, Wish},
+    nics::Nics,
 };
 use crate::{
     naming::{Naming, Place, Policy, Subject, Verdict},
@@ -41,14 +42,16 @@ impl Judged {
         let mut policies = Policies { naming, known: &mut known.policies };
         let mut has_address = vec![false; components.len()];
         let mut interfaces = Vec::with_capacity(drafts.len());
-        for draft in drafts {
+        let nics = if naming.looks_at_networks() { Nics::of(drafts) } else { Nics::default() };
+        for (position, draft) in drafts.iter().enumerate() {
             let subject = subject_of(draft, components);
             let apart = policies.of(naming.evaluate(&subject, None));
             let mut judgements = Vec::with_capacity(draft.addresses.len());
             for held in &draft.addresses {
                 let place = Place { address: held.address, network: held.network };
                 let verdict = naming.evaluate(&subject, Some(place));
-                let wish = draft.owner.map(|owner| names.wish(owner, &verdict));
+                let spot = Spot { network: held.network, nic: nics.nic(position, held.network) };
+                let wish = draft.owner.map(|owner| names.wish(owner, &verdict, Some(spot)));
                 judgements.push(Judgement { policy: policies.of(verdict), wish });
             }
             if let Some(owner) = draft.owner {
@@ -58,7 +61,7 @@ impl Judged {
         }
         let nameless = |(position, record): (u32, &&ComponentRecord)| {
             let verdict = || naming.evaluate(&subject(record), None);
-            (!has_address[position as usize]).then(|| names.wish(position, &verdict()))
+            (!has_address[position as usize]).then(|| names.wish(position, &verdict(), None))
         };
         let nameless = (0..).zip(components).map(nameless).collect();
         Judged { interfaces, nameless }

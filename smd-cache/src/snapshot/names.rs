@@ -14,6 +14,7 @@ use crate::{
     naming::{self, Hostname, Naming, Verdict},
     records::{ComponentRecord, Problem, Reason},
 };
+use config::{Filling, Lacking, Nic};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -27,6 +28,17 @@ pub struct Wish {
     fqdn: Name,
     /// `xname.domain`, or the bare xname: it has it besides and falls back to it.
     by_xname: Name,
+    /// In the zones where that depends on the network.
+    in_zones: Vec<Name>,
+}
+
+/// Where an address is, as far as names tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Spot<'a> {
+    /// SMD's.
+    pub network: &'a str,
+    /// The same as names have it; `None`: it is no label, or no pattern asks for it.
+    pub nic: Option<Nic<'a>>,
 }
 
 /// What it is called.
@@ -54,7 +66,7 @@ pub struct Names<'a> {
     settled: TextMap<Name, Option<u32>>,
     /// Everybody who asked for that.
     contested: Vec<(Name, Vec<u32>)>,
-    /// By component: its names in the zones that have patterns.
+    /// By component: its names in the zones where all its addresses have the same.
     in_zones: Vec<Vec<Name>>,
     /// Where names are put together.
     text: String,
@@ -69,7 +81,7 @@ impl<'a> Names<'a> {
         previous: Option<&'a Snapshot>,
         before: Vec<Option<&'a Component>>,
     ) -> Names<'a> {
-        let expected = components.len() * 2 * (1 + naming.patterned_zones().count());
+        let expected = components.len() * 2 * (1 + naming.zones_by_component().count());
         let mut names = Names {
             naming,
             components,
@@ -84,17 +96,17 @@ impl<'a> Names<'a> {
             text: String::new(),
             problems: Vec::new(),
         };
-        if naming.patterned_zones().next().is_some() {
+        if naming.zones_by_component().next().is_some() {
             names.in_zones =
                 (0..components.len() as u32).map(|component| names.claim_in_zones(component)).collect();
         }
         names
     }
 
-    /// Asks for what the rules give, for the component at this position.
-    pub fn wish(&mut self, component: u32, verdict: &Verdict) -> Wish {
+    /// Asks for what the rules and zones give, for the component at this position and an address of it, where it has one.
+    pub fn wish(&mut self, component: u32, verdict: &Verdict, spot: Option<Spot<'_>>) -> Wish {
         let id = &self.components[component as usize].id;
-        let domain = self.naming.domain_of(verdict);
+        let domain = self.naming.domain_of(verdict, spot.map(|spot| spot.network));
         let (domain, by_xname) = match self.claim(component, id.as_str(), domain) {
             Ok(name) => (domain, name),
             Err(bad) => {
@@ -102,9 +114,11 @@ impl<'a> Names<'a> {
                 (None, self.claim(component, id.as_str(), None).expect("an xname is a DNS label"))
             }
         };
-        let hostname = self.naming.hostname(verdict, id, self.nids[component as usize]);
-        let fqdn = self.given(component, hostname, domain).unwrap_or_else(|| by_xname.clone());
-        Wish { domain: domain.cloned(), fqdn, by_xname }
+        let filling = self.filling(component, spot);
+        let hostname = self.naming.hostname(verdict, &filling);
+        let in_zones = spot.map(|spot| self.claim_by_address(component, spot, &hostname)).unwrap_or_default();
+        let fqdn = self.given(component, hostname, domain, spot).unwrap_or_else(|| by_xname.clone());
+        Wish { domain: domain.cloned(), fqdn, by_xname, in_zones }
     }
 
     /// Decides every name that several asked for.
@@ -149,8 +163,8 @@ impl<'a> Names<'a> {
         let fqdn = if self.owns(component, &wish.fqdn) { &wish.fqdn } else { &wish.by_xname };
         let in_domain = [fqdn, &wish.by_xname].into_iter().filter(|_| wish.domain.is_some());
         let in_zones = self.in_zones.get(component as usize).into_iter().flatten();
-        let mut names: Vec<Name> = Vec::with_capacity(2 + in_zones.size_hint().0);
-        for name in in_domain.chain(in_zones) {
+        let mut names: Vec<Name> = Vec::with_capacity(2 + in_zones.size_hint().0 + wish.in_zones.len());
+        for name in in_domain.chain(in_zones).chain(&wish.in_zones) {
             if !names.contains(name) && self.owns(component, name) {
                 names.push(name.clone());
             }
@@ -186,38 +200,98 @@ impl<'a> Names<'a> {
         self.settled.is_empty() || self.settled.get(name).is_none_or(|owner| *owner == Some(component))
     }
 
-    /// The name by pattern where it is a Node, and the xname, in each zone that has a pattern.
+    fn filling<'f>(&self, component: u32, spot: Option<Spot<'f>>) -> Filling<'f>
+    where
+        'a: 'f,
+    {
+        let (id, nid) = (self.id(component), self.nids[component as usize]);
+        Filling { id, nid, nic: spot.and_then(|spot| spot.nic) }
+    }
+
+    /// The name by pattern where it is a Node, and the xname, in each zone that looks at no network.
     fn claim_in_zones(&mut self, component: u32) -> Vec<Name> {
         let record = self.components[component as usize];
         let is_node = record.kind.eq_ignore_ascii_case("Node");
-        let naming = self.naming;
+        let (naming, filling) = (self.naming, self.filling(component, None));
         let mut names = Vec::new();
-        for (zone, pattern) in naming.patterned_zones() {
-            if is_node {
-                let filled = naming::fill(pattern, &record.id, self.nids[component as usize]);
-                names.extend(self.given(component, filled, Some(zone)));
+        for zone in naming.zones_by_component() {
+            let pattern = zone.nodes.as_ref().filter(|pattern| is_node && !pattern.needs_network());
+            if let Some(pattern) = pattern {
+                let filled = naming::fill(pattern, &filling);
+                names.extend(self.given(component, filled, Some(&zone.name), None));
             }
-            names.extend(self.claim(component, record.id.as_str(), Some(zone)));
+            names.extend(self.claim(component, record.id.as_str(), Some(&zone.name)));
+        }
+        names
+    }
+
+    /// The names of one address in the zones that look at its network: by pattern where it is a Node, else by the host name
+    /// of its rule; where the zone is for some networks only, also by xname.
+    fn claim_by_address(&mut self, component: u32, spot: Spot<'_>, hostname: &Hostname) -> Vec<Name> {
+        let record = self.components[component as usize];
+        let is_node = record.kind.eq_ignore_ascii_case("Node");
+        let (naming, filling) = (self.naming, self.filling(component, Some(spot)));
+        let mut names = Vec::new();
+        for zone in naming.zones_by_address().filter(|zone| zone.takes(Some(spot.network))) {
+            let for_all = zone.networks.is_empty();
+            let hostname = match zone.nodes.as_ref().filter(|_| is_node) {
+                Some(pattern) => naming::fill(pattern, &filling),
+                None if for_all => continue,
+                // What it lacks is said where the rule names it.
+                None if matches!(hostname, Hostname::Lacks(_)) => Hostname::Unnamed,
+                None => hostname.clone(),
+            };
+            names.extend(self.given(component, hostname, Some(&zone.name), Some(spot)));
+            if !for_all {
+                names.extend(self.claim(component, record.id.as_str(), Some(&zone.name)));
+            }
         }
         names
     }
 
     /// The name below the domain, where there is one to give and it is a DNS name.
-    fn given(&mut self, component: u32, hostname: Hostname, domain: Option<&Name>) -> Option<Name> {
+    fn given(
+        &mut self,
+        component: u32,
+        hostname: Hostname,
+        domain: Option<&Name>,
+        spot: Option<Spot<'_>>,
+    ) -> Option<Name> {
         match hostname {
             Hostname::Given(text) => {
                 self.claim(component, &text, domain).map_err(|bad| self.bad_name(component, &bad)).ok()
             }
             Hostname::Unnamed => None,
-            Hostname::NoNid => {
-                let id = &self.components[component as usize].id;
-                let message = format!(
-                    "{id} has no NID, which the pattern of its name needs: it is called by its xname"
-                );
-                self.problems.push(Problem::new(Reason::NoNid, message).of_component(Some(id)));
+            Hostname::Lacks(lacking) => {
+                self.lacks(component, lacking, spot);
                 None
             }
         }
+    }
+
+    /// What has no address has no network either: that is no problem.
+    fn lacks(&mut self, component: u32, lacking: Lacking, spot: Option<Spot<'_>>) {
+        let id = self.id(component);
+        let (reason, message) = match (lacking, spot) {
+            (Lacking::Nid, _) => (
+                Reason::NoNid,
+                format!("{id} has no NID, which the pattern of its name needs: it is called by its xname"),
+            ),
+            (Lacking::Network, Some(Spot { network: "", .. })) => (
+                Reason::NoNetwork,
+                format!(
+                    "SMD names no network for an address of {id}, which the pattern of its name needs: it is called by its xname there"
+                ),
+            ),
+            (Lacking::Network, Some(Spot { network, .. })) => (
+                Reason::NoNetwork,
+                format!(
+                    "network '{network}' of {id} cannot be part of a name, which its pattern asks for: it is called by its xname there"
+                ),
+            ),
+            (Lacking::Network, None) => return,
+        };
+        self.problems.push(Problem::new(reason, message).of_component(Some(id)));
     }
 
     fn bad_name(&mut self, component: u32, bad: &BadName) {

@@ -68,7 +68,7 @@ pub fn patch(
         Reason::DuplicateName => {
             problem.name.as_ref().is_none_or(|name| !components.outcomes.contains_key(name))
         }
-        Reason::NoNid | Reason::BadName => {
+        Reason::NoNid | Reason::NoNetwork | Reason::BadName => {
             problem.component_id.as_ref().is_none_or(|id| !components.ids.contains(id))
         }
         // What the records themselves say is taken from them.

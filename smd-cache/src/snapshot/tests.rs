@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use proto::v1;
 use serde_json::{Value, json};
 
+mod networks;
+
 const RULES: &str = r#"
 domain: c.local
 rules: ["type:Node,hostname:nid{04d}", "type:NodeBMC,hostname:bmc{04d}"]

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
-const CONFIGS: [&str; 3] = [
+const CONFIGS: [&str; 5] = [
     r#"
 domain: c.local
 rules: ["type:Node,hostname:nid{04d}", "type:NodeBMC,hostname:bmc{04d}"]
@@ -29,14 +29,37 @@ zones: [{name: lab.test, nodes: "n{02d}.rack"}, {name: 10.in-addr.arpa}]
 rules: ["enabled:false,hostname:off{02d}.deep.down", "hostname:all{02d}"]
 zones: [{name: down, nodes: "{id}.by.id"}]
 "#,
+    r#"
+domain: c.local
+rules:
+  - "network:hsn,type:Node,hostname:nid{02d}-{nic},domain:hsn.local"
+  - "type:Node,hostname:nid{02d}.{network},domain:hsn.local"
+  - "type:NodeBMC,hostname:'bmc-{nic}'"
+zones:
+  - {name: hsn.local, network: HSN}
+  - {name: other.local, network: [n_m, hsn], nodes: "n{02d}"}
+  - {name: nics.local, nodes: "{nic}.{id}"}
+"#,
+    r#"
+domain: c.local
+rules: ["hostname:'{nic}'"]
+zones: [{name: c.local, network: [HSN, n_m]}, {name: lab.test, nodes: "n{02d}"}]
+"#,
 ];
+
+/// Two are one for names.
+const NETWORKS: [&str; 4] = ["HSN", "hsn", "", "N_M"];
+
+const DESCRIPTIONS: [&str; 5] = ["", "eth0", "HSN0", "hsn 1", "n-m2"];
 
 #[derive(Debug, Clone, PartialEq)]
 struct Row {
     owner: Option<u8>,
     addresses: Vec<u8>,
     age: u8,
-    text: bool,
+    /// The first address is on this one, the next on the next ...
+    network: usize,
+    description: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -105,11 +128,14 @@ impl World {
         let mut records = Records::new();
         let row = |((mac, spelling), row): (&(u8, u8), &Row)| {
             let mac = mac_of(*mac).replace(':', ["", "-", ":"][*spelling as usize]);
-            let addresses = row.addresses.iter().map(|number| json!({"IPAddress": address(*number)}));
+            let networks = NETWORKS.iter().cycle().skip(row.network);
+            let addresses = row.addresses.iter().zip(networks);
+            let addresses =
+                addresses.map(|(number, network)| json!({"IPAddress": address(*number), "Network": network}));
             json!({
                 "ID": mac,
                 "MACAddress": mac,
-                "Description": if row.text { "eth0" } else { "" },
+                "Description": DESCRIPTIONS[row.description],
                 "ComponentID": row.owner.map(xname).unwrap_or_default(),
                 "LastUpdate": format!("2026-01-01T00:00:0{}Z", row.age),
                 "IPAddresses": addresses.collect::<Vec<_>>(),
@@ -136,8 +162,10 @@ impl World {
 
 fn step() -> impl Strategy<Value = Step> {
     let owner = prop::option::weighted(0.8, 0..9u8);
-    let row = (owner, prop::collection::vec(0..9u8, 0..4), 0..3u8, any::<bool>())
-        .prop_map(|(owner, addresses, age, text)| Row { owner, addresses, age, text });
+    let place = (0..NETWORKS.len(), 0..DESCRIPTIONS.len());
+    let row = (owner, prop::collection::vec(0..9u8, 0..4), 0..3u8, place).prop_map(
+        |(owner, addresses, age, (network, description))| Row { owner, addresses, age, network, description },
+    );
     let machine = (prop::option::weighted(0.8, 1..4u8), any::<bool>(), any::<bool>(), any::<bool>())
         .prop_map(|(nid, service, enabled, state)| Machine { nid, service, enabled, state });
     prop_oneof![
@@ -169,7 +197,7 @@ fn unshared<T: PartialEq>(new: &Arc<T>, old: Option<&Arc<T>>) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
 
     /// Also of a patch, and of a patch of that.
     #[test]
