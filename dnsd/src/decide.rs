@@ -141,6 +141,7 @@ struct Place<'a> {
 /// Answers from the configuration alone, or says what to ask for.
 pub fn plan<'a>(zones: &'a Zones, message: &'a Message, rights: Rights) -> Plan<'a> {
     let question = match (&message.question, message.edns) {
+        _ if rights.denied => return error(Rcode::Refused),
         _ if message.opcode() != 0 => return error(Rcode::NotImp),
         _ if message.malformed => return error(Rcode::FormErr),
         (_, Some(edns)) if edns.version > 0 => return error(Rcode::BadVers),

@@ -36,6 +36,8 @@ pub struct Metrics {
     pub accepted: Counter,
     /// Zones served.
     pub zones: Gauge,
+    /// Queries that have no line in the query log though it is on.
+    pub unlogged: Counter,
 }
 
 /// Types that are counted apart.
@@ -140,12 +142,15 @@ impl Metrics {
             connections: Gauge::default(),
             accepted: Counter::default(),
             zones: Gauge::default(),
+            unlogged: Counter::default(),
         };
         metrics.enroll(metrics.shared.clone());
         registry
             .register_collector(Box::new(scrape::Sums::new(metrics.workers.clone(), metrics.slots.clone())));
         registry.register("tcp_accepted", "Connections accepted", metrics.accepted.clone());
         registry.register("tcp_connections", "Connections open now", metrics.connections.clone());
+        let help = "Queries left out of the query log: too many in a second, or the log is slow";
+        registry.register("query_log_left_out", help, metrics.unlogged.clone());
         registry.register("zones", "Zones served", metrics.zones.clone());
         metrics
     }

@@ -2,10 +2,12 @@
 //! bytes to it and back.
 
 mod explain;
+mod query_log;
 mod service;
 mod tcp;
 mod udp;
 
+pub use query_log::QueryLog;
 pub use service::{Outcome, Service};
 pub use tcp::{Connections, converse};
 pub use udp::Waiting;
@@ -72,7 +74,8 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let sockets = Sockets::bind(&config.dnsd.listen)?;
     let follower = follow(service.clone(), config, configured_at, changes, running.reload.clone());
     let follower = tokio::spawn(follower);
-    let ended = run(service, sockets, &running).await;
+    let ended = run(service.clone(), sockets, &running).await;
+    service.queries.finish().await;
     follower.abort();
     inventory.stopped().await;
     ended

@@ -298,3 +298,15 @@ fn what_cannot_be_told_is_servfail_for_every_kind_of_key() {
         }
     }
 }
+
+#[test]
+fn who_may_not_ask_is_refused_whatever_the_question() {
+    let zones = Zones::build(&config(CONFIG), &replica(), 1000);
+    let denied = Rights { denied: true, recursion: true, transfer: true };
+    for question in ["nid0001.cluster.local. A", "nope.cluster.local. A", "cluster.local. AXFR", "x.org. A"] {
+        let query = query(question);
+        let message = crate::wire::read(&query).unwrap();
+        let Plan::Done(Decision::Reply(reply)) = plan(&zones, &message, denied) else { panic!("{question}") };
+        assert_eq!(reply.rcode, Rcode::Refused, "{question}");
+    }
+}

@@ -1,7 +1,8 @@
 //! From a query's bytes to an answer's, whatever carries them.
 
+use super::query_log::QueryLog;
 use crate::{
-    access::{Access, Client},
+    access::{Access, Client, Rights},
     decide::{self, Decision, Held, Key, Plan, Reply},
     metrics::{Count, Metrics, Slot},
     ready,
@@ -25,6 +26,8 @@ pub struct Service {
     access: ArcSwap<Access>,
     /// Counters.
     pub metrics: Metrics,
+    /// A line for each query, where it is wanted.
+    pub queries: QueryLog,
 }
 
 /// What came of a query.
@@ -69,7 +72,9 @@ impl Service {
         let mut zones = Zones::build(config, &inventory.snapshot(), configured_at);
         zones.count_in(&metrics);
         let access = ArcSwap::from_pointee(Access::new(config));
-        Service { inventory, zones: ArcSwap::from_pointee(zones), access, metrics }
+        let queries = QueryLog::new(metrics.unlogged.clone());
+        queries.switch(config.dnsd.query_log);
+        Service { inventory, zones: ArcSwap::from_pointee(zones), access, metrics, queries }
     }
 
     /// Takes a new configuration or generation up.
@@ -79,6 +84,7 @@ impl Service {
         zones.count_in(&self.metrics);
         self.zones.store(Arc::new(zones));
         self.access.store(Arc::new(Access::new(config)));
+        self.queries.switch(config.dnsd.query_log);
     }
 
     /// What queries are answered from at this moment. For a burst of them: not to be held across anything that waits.
@@ -95,15 +101,20 @@ impl Service {
 
     fn decide_now(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> Outcome {
         let Some(message) = self.read(query) else { return Outcome::Silent };
+        let began = self.queries.is_on().then(Instant::now);
         let zones = self.zones.load();
-        let decision = match decide::plan(&zones, &message, self.access.load().rights(client)) {
+        let decision = match decide::plan(&zones, &message, self.rights(client)) {
             Plan::Done(decision) => decision,
             Plan::Ask(key, pending) => match self.peek(&key) {
                 Some(held) => decide::decide(pending, held),
                 None => return Outcome::Wait,
             },
         };
-        self.write(&zones, &message, client.transport, &here(decision), out);
+        let reply = here(decision);
+        self.write(&zones, &message, client.transport, &reply, out);
+        if let Some(began) = began {
+            self.queries.note(client, reply.rcode, out, began.elapsed());
+        }
         Outcome::Reply
     }
 
@@ -112,7 +123,7 @@ impl Service {
         let began = Instant::now();
         let Some(message) = self.read(query) else { return false };
         let zones = self.zones.load_full();
-        let decision = match decide::plan(&zones, &message, self.access.load().rights(client)) {
+        let decision = match decide::plan(&zones, &message, self.rights(client)) {
             Plan::Done(decision) => decision,
             Plan::Ask(key, pending) => {
                 let held = match self.peek(&key) {
@@ -122,9 +133,20 @@ impl Service {
                 decide::decide(pending, held)
             }
         };
-        self.write(&zones, &message, client.transport, &here(decision), out);
-        self.metrics.took(client.transport, began.elapsed());
+        let reply = here(decision);
+        self.write(&zones, &message, client.transport, &reply, out);
+        let took = began.elapsed();
+        self.metrics.took(client.transport, took);
+        self.queries.note(client, reply.rcode, out, took);
         true
+    }
+
+    fn rights(&self, client: Client) -> Rights {
+        let rights = self.access.load().rights(client);
+        if rights.denied {
+            self.metrics.denied(client.transport);
+        }
+        rights
     }
 
     fn read<'q>(&self, query: &'q [u8]) -> Option<Message<'q>> {

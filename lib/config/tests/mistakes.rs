@@ -234,6 +234,11 @@ fn values_that_cannot_be_are_mistakes() {
         ("dnsd: {hosts_file: [/a]}", "1:20: dnsd.hosts_file: a list where text is wanted"),
         ("dnsd: {node_txt: maybe}", "1:18: dnsd.node_txt: 'maybe' is neither true nor false"),
         ("dnsd: {tls: {cert: /c}}", "1:13: dnsd.tls: `key` is missing"),
+        ("dnsd: {https: [0.0.0.0]}", "1:15: dnsd.https: its certificate is that of `tls`, which is missing"),
+        (
+            "dnsd: {query_from: [10.0.0.0/33]}",
+            "1:21: dnsd.query_from[0]: '10.0.0.0/33' is no network such as 10.0.0.0/8",
+        ),
         (
             "smd_cache: {tls: {cert: /c, key: /k, force: [a]}}",
             "1:18: smd_cache.tls: certificate names mean nothing without `client_ca`",

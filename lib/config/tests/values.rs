@@ -107,6 +107,25 @@ fn transfers_are_for_networks_and_told_to_sockets() {
 }
 
 #[test]
+fn dns_over_tls_and_https_have_ports_of_their_own() {
+    let config = good("dnsd: {tls: {cert: /c, key: /k}, https: [127.0.0.1, '[::1]:8443']}").dnsd;
+    let shown = |listen: &[std::net::SocketAddr]| listen.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&config.tls.unwrap().listen), ["0.0.0.0:853"]);
+    assert_eq!(shown(&config.https), ["127.0.0.1:443", "[::1]:8443"]);
+    let https_alone = good("dnsd: {tls: {listen: [], cert: /c, key: /k}, https: ['::']}").dnsd;
+    assert_eq!(https_alone.tls.unwrap().listen, []);
+    assert_eq!(good("").dnsd.https, []);
+}
+
+#[test]
+fn everybody_may_ask_unless_networks_are_given() {
+    assert_eq!(good("").dnsd.query_from, None);
+    let given = good("dnsd: {query_from: [10.0.0.0/8, 'fd00::1'], query_log: true}").dnsd;
+    assert_eq!(given.query_from.unwrap(), ["10.0.0.0/8", "fd00::1/128"].map(|text| text.parse().unwrap()));
+    assert!(given.query_log && !good("").dnsd.query_log);
+}
+
+#[test]
 fn endpoints_are_tcp_or_unix() {
     let config = good("inventory: {endpoints: [http://smd-cache, 'http://[::1]:1/', unix:/run/a.sock]}");
     let expected = [

@@ -21,8 +21,14 @@ pub struct Dnsd {
     pub admin: SocketAddr,
     /// UDP and TCP.
     pub listen: Vec<SocketAddr>,
-    /// DNS over TLS (later).
+    /// DNS over TLS (RFC 7858).
     pub tls: Option<DnsTls>,
+    /// DNS over HTTPS (RFC 8484), with the certificate of `tls`; none by default.
+    pub https: Vec<SocketAddr>,
+    /// Who may ask anything at all; `None`: everybody.
+    pub query_from: Option<Vec<IpNet>>,
+    /// A line in the log for each query.
+    pub query_log: bool,
     /// Forwarders (later).
     pub forward: Vec<IpAddr>,
     /// Who may recurse (later); `None`: loopback, own subnets, private ranges.
@@ -41,7 +47,7 @@ pub struct Dnsd {
     pub transfer: Option<Transfer>,
 }
 
-/// DNS over TLS.
+/// DNS over TLS, and the certificate of DNS over HTTPS.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DnsTls {
     /// TCP.
@@ -93,6 +99,9 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone], rep
             .list("listen", scalars::socket(53))
             .unwrap_or_else(|| vec![(Ipv4Addr::UNSPECIFIED, 53).into()]),
         tls: section.optional("tls", tls).flatten(),
+        https: section.list("https", scalars::socket(443)).unwrap_or_default(),
+        query_from: section.list("query_from", network_or_address),
+        query_log: section.get("query_log", scalars::switch).unwrap_or(false),
         forward: section.list("forward", scalars::ip).unwrap_or_default(),
         recursion_from: section.list("recursion_from", network_or_address),
         records: section.get("records", |field| records::read(field, domain, zones)).unwrap_or_default(),
@@ -105,7 +114,11 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone], rep
     if !dnsd.forward.is_empty() {
         section.later("forward", &[Program::Dnsd]);
     }
-    for key in ["tls", "recursion_from"] {
+    // The section may be there and have mistakes of its own.
+    if !dnsd.https.is_empty() && section.field("tls").is_none() {
+        section.mistake("https", "its certificate is that of `tls`, which is missing");
+    }
+    for key in ["tls", "https", "recursion_from"] {
         section.later(key, &[Program::Dnsd]);
     }
     if dnsd.transfer.is_some() && !replica {
