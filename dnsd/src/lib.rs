@@ -13,6 +13,7 @@ pub mod ready;
 pub mod records;
 pub mod reverse;
 pub mod server;
+pub mod transfer;
 pub mod wire;
 pub mod zones;
 

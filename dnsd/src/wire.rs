@@ -7,7 +7,7 @@ mod reply;
 
 pub use name::{HostText, WireName, suffixes, text, to_wire};
 pub(crate) use query::read_opt;
-pub use query::{Edns, Message, Question, Silent, read};
+pub use query::{Edns, Message, Question, Silent, Tsig, read, read_answer};
 pub(crate) use reply::{AUTHORITATIVE, COPIED, RESPONSE, limit, write_opt};
 pub use reply::{push_name, write};
 
@@ -54,19 +54,22 @@ pub enum Rcode {
     NotImp,
     /// Not our zone, not our class, no transfer.
     Refused,
+    /// No zone of ours to copy (RFC 5936 §2.2.1), or a signature that does not hold (RFC 8945 §5.2).
+    NotAuth,
     /// EDNS version above 0 (RFC 6891 §6.1.3).
     BadVers,
 }
 
 impl Rcode {
     /// Every code.
-    pub const ALL: [Rcode; 7] = [
+    pub const ALL: [Rcode; 8] = [
         Rcode::NoError,
         Rcode::FormErr,
         Rcode::ServFail,
         Rcode::NxDomain,
         Rcode::NotImp,
         Rcode::Refused,
+        Rcode::NotAuth,
         Rcode::BadVers,
     ];
 
@@ -79,6 +82,7 @@ impl Rcode {
             Rcode::NxDomain => 3,
             Rcode::NotImp => 4,
             Rcode::Refused => 5,
+            Rcode::NotAuth => 9,
             Rcode::BadVers => 16,
         }
     }
@@ -92,6 +96,7 @@ impl Rcode {
             Rcode::NxDomain => "nxdomain",
             Rcode::NotImp => "notimp",
             Rcode::Refused => "refused",
+            Rcode::NotAuth => "notauth",
             Rcode::BadVers => "badvers",
         }
     }
@@ -114,6 +119,7 @@ pub mod kind {
     pub const HTTPS: u16 = 65;
     /// Types from here to 255 ask for something else than records of a type (RFC 6895 §3.1).
     pub const FIRST_META: u16 = 128;
+    pub const TSIG: u16 = 250;
     pub const IXFR: u16 = 251;
     pub const AXFR: u16 = 252;
     pub const ANY: u16 = 255;

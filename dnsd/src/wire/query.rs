@@ -26,6 +26,10 @@ pub struct Message<'a> {
     pub question: Option<Question<'a>>,
     /// Where everything could be read and there is an OPT record.
     pub edns: Option<Edns>,
+    /// The same for a TSIG record.
+    pub tsig: Option<Tsig<'a>>,
+    /// The serial of a SOA record in the authority section: what IXFR has (RFC 1995 §3).
+    pub serial: Option<u32>,
     /// Something could not be read: FORMERR.
     pub malformed: bool,
 }
@@ -52,6 +56,29 @@ pub struct Edns {
     pub version: u8,
     /// DNSSEC records welcome; copied.
     pub dnssec: bool,
+}
+
+/// The TSIG record of a message (RFC 8945 §4.2), read but not verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tsig<'a> {
+    /// Where in the message it begins; nothing follows it.
+    pub at: usize,
+    /// Name of the key, in wire form and in any case.
+    pub key: &'a [u8],
+    /// Likewise.
+    pub algorithm: &'a [u8],
+    /// Unix seconds of the signature; 48 bits.
+    pub time: u64,
+    /// By how many seconds the clocks may differ.
+    pub fudge: u16,
+    /// The signature.
+    pub mac: &'a [u8],
+    /// Id of the message when it was signed; forwarders change it.
+    pub original_id: u16,
+    /// In answers: what was wrong with the query's.
+    pub error: u16,
+    /// In BADTIME answers: the server's time.
+    pub other: &'a [u8],
 }
 
 impl Message<'_> {
@@ -81,23 +108,45 @@ pub fn read(bytes: &[u8]) -> Result<Message<'_>, Silent> {
     if bytes.len() < HEADER {
         return Err(Silent::TooShort);
     }
-    let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-    let flags = word(2);
-    if flags & 0x8000 != 0 {
-        return Err(Silent::Response);
+    match bytes[2] & RESPONSE {
+        0 => Ok(read_message(bytes)),
+        _ => Err(Silent::Response),
     }
-    let mut message = Message { id: word(0), flags, question: None, edns: None, malformed: true };
+}
+
+/// Reads an answer to a question of ours; `None`: it is none.
+pub fn read_answer(bytes: &[u8]) -> Option<Message<'_>> {
+    (bytes.len() >= HEADER && bytes[2] & RESPONSE != 0).then(|| read_message(bytes))
+}
+
+/// QR, in the third byte.
+const RESPONSE: u8 = 0x80;
+
+/// At least a header.
+fn read_message(bytes: &[u8]) -> Message<'_> {
+    let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let mut message = Message {
+        id: word(0),
+        flags: word(2),
+        question: None,
+        edns: None,
+        tsig: None,
+        serial: None,
+        malformed: true,
+    };
     // RFC 9619: a QUERY has exactly one question.
     if word(4) != 1 {
-        return Ok(message);
+        return message;
     }
-    let Some((question, end)) = read_question(bytes) else { return Ok(message) };
+    let Some((question, end)) = read_question(bytes) else { return message };
     message.question = Some(question);
-    if let Some(edns) = read_records(bytes, end, [word(6), word(8), word(10)]) {
-        message.edns = edns;
+    if let Some(records) = read_records(bytes, end, [word(6), word(8), word(10)]) {
+        message.edns = records.edns;
+        message.tsig = records.tsig;
+        message.serial = records.serial;
         message.malformed = false;
     }
-    Ok(message)
+    message
 }
 
 fn read_question(bytes: &[u8]) -> Option<(Question<'_>, usize)> {
@@ -112,27 +161,74 @@ fn read_question(bytes: &[u8]) -> Option<(Question<'_>, usize)> {
     Some((question, end + 4))
 }
 
-/// Walks answer, authority and additional section; `None` when they do not hold what the header counts, or OPT is wrong. Each
-/// record has at least 11 bytes, so the walk is bounded by the message. What follows the last record is ignored.
-fn read_records(bytes: &[u8], mut at: usize, counts: [u16; 3]) -> Option<Option<Edns>> {
-    let mut edns = None;
+/// What we take note of behind the question.
+#[derive(Default)]
+struct Records<'a> {
+    edns: Option<Edns>,
+    tsig: Option<Tsig<'a>>,
+    serial: Option<u32>,
+}
+
+/// Walks answer, authority and additional section; `None` when they do not hold what the header counts, or OPT or TSIG is wrong.
+/// Each record has at least 11 bytes, so the walk is bounded by the message. What follows the last record is ignored.
+fn read_records(bytes: &[u8], mut at: usize, counts: [u16; 3]) -> Option<Records<'_>> {
+    let mut records = Records::default();
     for (section, count) in counts.into_iter().enumerate() {
         for _ in 0..count {
             let fixed_at = skip_name(bytes, at)?;
             let fixed = bytes.get(fixed_at..fixed_at + 10)?;
             let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
             let data = bytes.get(fixed_at + 10..fixed_at + 10 + length)?;
-            if u16::from_be_bytes([fixed[0], fixed[1]]) == kind::OPT {
-                // One, in the additional section, owned by the root (RFC 6891 §6.1.1).
-                if section != 2 || edns.is_some() || bytes[at] != 0 || !options_fit(data) {
-                    return None;
+            // TSIG is the last record of all (RFC 8945 §5.1).
+            if records.tsig.is_some() {
+                return None;
+            }
+            match (u16::from_be_bytes([fixed[0], fixed[1]]), section) {
+                (kind::OPT, 2) if records.edns.is_none() && bytes[at] == 0 && options_fit(data) => {
+                    records.edns = Some(Edns::of(fixed));
                 }
-                edns = Some(Edns::of(fixed));
+                (kind::TSIG, 2) => records.tsig = Some(read_tsig(bytes, at, fixed, data)?),
+                // One OPT, in the additional section, owned by the root (RFC 6891 §6.1.1).
+                (kind::OPT | kind::TSIG, _) => return None,
+                (kind::SOA, 1) => records.serial = soa_serial(data),
+                _ => {}
             }
             at = fixed_at + 10 + length;
         }
     }
-    Some(edns)
+    Some(records)
+}
+
+/// Class ANY, TTL 0, no compression (RFC 8945 §4.2).
+fn read_tsig<'a>(bytes: &'a [u8], at: usize, fixed: &[u8], data: &'a [u8]) -> Option<Tsig<'a>> {
+    if fixed[2..8] != [0, 255, 0, 0, 0, 0] {
+        return None;
+    }
+    let (_, key_end) = WireName::read(bytes, at)?;
+    let (_, algorithm_end) = WireName::read(data, 0)?;
+    let (algorithm, rest) = data.split_at_checked(algorithm_end)?;
+    let (numbers, rest) = rest.split_first_chunk::<10>()?;
+    let (time, fudge_and_size) = numbers.split_first_chunk::<6>()?;
+    let word = |bytes: &[u8], at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let (mac, rest) = rest.split_at_checked(word(fudge_and_size, 2).into())?;
+    let (numbers, other) = rest.split_first_chunk::<6>()?;
+    (other.len() == usize::from(word(numbers, 4))).then_some(Tsig {
+        at,
+        key: &bytes[at..key_end],
+        algorithm,
+        time: time.iter().fold(0, |time, byte| time << 8 | u64::from(*byte)),
+        fudge: word(fudge_and_size, 0),
+        mac,
+        original_id: word(numbers, 0),
+        error: word(numbers, 2),
+        other,
+    })
+}
+
+/// The first of the five numbers behind the two names (RFC 1035 §3.3.13), which have at least a byte each.
+fn soa_serial(data: &[u8]) -> Option<u32> {
+    let numbers = data.len().checked_sub(20).filter(|at| *at >= 2)?;
+    data[numbers..].first_chunk().map(|serial| u32::from_be_bytes(*serial))
 }
 
 /// An OPT that begins these bytes and is as it should be (RFC 6891 §6.1.2); else `None`.

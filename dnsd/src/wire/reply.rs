@@ -27,7 +27,9 @@ pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut V
     let records_at = out.len();
 
     let opt_length = if message.edns.is_some() { OPT_LENGTH } else { 0 };
-    let mut writer = Writer { out, limit: limit(transport, message.edns) - opt_length, fits: true };
+    let reserved = opt_length + message.tsig.map_or(0, |tsig| tsig.room());
+    let mut writer =
+        Writer { out, limit: limit(transport, message.edns).saturating_sub(reserved), fits: true };
     let mut counts = writer.sections(message, reply);
     let truncated = !writer.fits;
     if truncated {
