@@ -44,6 +44,11 @@ impl Access {
         }
     }
 
+    /// Whether nobody is kept from asking for our names.
+    pub fn is_for_everybody(&self) -> bool {
+        self.query.is_none()
+    }
+
     /// What this client may.
     pub fn rights(&self, client: Client) -> Rights {
         let listed = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&client.address));

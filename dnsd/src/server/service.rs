@@ -41,12 +41,11 @@ pub enum Outcome {
     Wait,
 }
 
-/// The zones and the rights of one moment.
+/// The zones of one moment.
 pub struct Moment<'s> {
     service: &'s Service,
     zones: Guard<Arc<Zones>>,
-    access: Guard<Arc<Access>>,
-    /// The zones are of an inventory that is complete and may be served.
+    /// The zones are of an inventory that is complete and may be served, and nothing about the client matters.
     in_place: bool,
 }
 
@@ -61,7 +60,6 @@ impl Moment<'_> {
             }
             out.clear();
         }
-        _ = &self.access;
         self.service.decide_now(query, client, out)
     }
 }
@@ -90,8 +88,9 @@ impl Service {
     /// What queries are answered from at this moment. For a burst of them: not to be held across anything that waits.
     pub fn moment(&self) -> Moment<'_> {
         let zones = self.zones.load();
-        let in_place = zones.complete && !self.inventory.is_expired();
-        Moment { service: self, zones, access: self.access.load(), in_place }
+        let served = zones.complete && !self.inventory.is_expired();
+        let in_place = served && self.access.load().is_for_everybody() && !self.queries.is_on();
+        Moment { service: self, zones, in_place }
     }
 
     /// Answers from what is held in this process.
