@@ -36,6 +36,10 @@ pub struct Metrics {
     pub accepted: Counter,
     /// Zones served.
     pub zones: Gauge,
+    /// Answers left out because their network had enough.
+    pub limited: Counter,
+    /// Answers of which only "use TCP" was left.
+    pub slipped: Counter,
     /// Queries that have no line in the query log though it is on.
     pub unlogged: Counter,
 }
@@ -142,6 +146,8 @@ impl Metrics {
             connections: Gauge::default(),
             accepted: Counter::default(),
             zones: Gauge::default(),
+            limited: Counter::default(),
+            slipped: Counter::default(),
             unlogged: Counter::default(),
         };
         metrics.enroll(metrics.shared.clone());
@@ -149,6 +155,10 @@ impl Metrics {
             .register_collector(Box::new(scrape::Sums::new(metrics.workers.clone(), metrics.slots.clone())));
         registry.register("tcp_accepted", "Connections accepted", metrics.accepted.clone());
         registry.register("tcp_connections", "Connections open now", metrics.connections.clone());
+        let help = "Answers over the rate limit that were left out";
+        registry.register("rate_limit_dropped", help, metrics.limited.clone());
+        let help = "Answers over the rate limit that only told the client to use TCP";
+        registry.register("rate_limit_slipped", help, metrics.slipped.clone());
         let help = "Queries left out of the query log: too many in a second, or the log is slow";
         registry.register("query_log_left_out", help, metrics.unlogged.clone());
         registry.register("zones", "Zones served", metrics.zones.clone());

@@ -9,7 +9,7 @@ pub use name::{HostText, WireName, suffixes, text, to_wire};
 pub(crate) use query::read_opt;
 pub use query::{Edns, Message, Question, Silent, Tsig, read, read_answer};
 pub(crate) use reply::{AUTHORITATIVE, COPIED, RESPONSE, limit, write_opt};
-pub use reply::{push_name, write};
+pub use reply::{push_name, truncate, write};
 
 /// How a query came; decides how long its answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,12 +4,13 @@ use super::query_log::QueryLog;
 use crate::{
     access::{Access, Client, Rights},
     decide::{self, Decision, Held, Key, Plan, Reply},
+    limit::{Kind, Limiter, Verdict},
     metrics::{Count, Metrics, Slot},
     ready,
-    wire::{self, HostText, Message, Transport},
+    wire::{self, HostText, Message, Rcode, Transport},
     zones::Zones,
 };
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use config::Config;
 use daemon::State;
 use inventory::{Health, Inventory, Lookup, Name};
@@ -24,6 +25,8 @@ pub struct Service {
     pub(super) inventory: Inventory,
     pub(super) zones: ArcSwap<Zones>,
     access: ArcSwap<Access>,
+    limiter: ArcSwapOption<Limiter>,
+    started: Instant,
     /// Counters.
     pub metrics: Metrics,
     /// A line for each query, where it is wanted.
@@ -47,6 +50,8 @@ pub struct Moment<'s> {
     zones: Guard<Arc<Zones>>,
     /// The zones are of an inventory that is complete and may be served, and nothing about the client matters.
     in_place: bool,
+    /// What limits answers, and the time by its clock.
+    limiter: Option<(Arc<Limiter>, u64)>,
 }
 
 impl Moment<'_> {
@@ -62,6 +67,25 @@ impl Moment<'_> {
         }
         self.service.decide_now(query, client, out)
     }
+
+    /// Whether an answer that was made goes out over UDP; it may become a shorter one.
+    pub fn admit(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> bool {
+        let Some((limiter, now)) = &self.limiter else { return true };
+        let kind = out
+            .get(3)
+            .and_then(|byte| Rcode::ALL.into_iter().find(|code| code.code() == u16::from(byte & 0xf)));
+        match limiter.verdict(client.address, kind.map_or(Kind::Failure, Kind::from), *now) {
+            Verdict::Send => true,
+            Verdict::Slip => {
+                self.service.metrics.slipped.inc();
+                wire::truncate(query, out)
+            }
+            Verdict::Drop => {
+                self.service.metrics.limited.inc();
+                false
+            }
+        }
+    }
 }
 
 impl Service {
@@ -72,7 +96,9 @@ impl Service {
         let access = ArcSwap::from_pointee(Access::new(config));
         let queries = QueryLog::new(metrics.unlogged.clone());
         queries.switch(config.dnsd.query_log);
-        Service { inventory, zones: ArcSwap::from_pointee(zones), access, metrics, queries }
+        let limiter = config.dnsd.rate_limit.clone().map(|limit| Arc::new(Limiter::new(limit)));
+        let (zones, limiter) = (ArcSwap::from_pointee(zones), ArcSwapOption::new(limiter));
+        Service { inventory, zones, access, limiter, started: Instant::now(), metrics, queries }
     }
 
     /// Takes a new configuration or generation up.
@@ -83,6 +109,16 @@ impl Service {
         self.zones.store(Arc::new(zones));
         self.access.store(Arc::new(Access::new(config)));
         self.queries.switch(config.dnsd.query_log);
+        self.limit(config);
+    }
+
+    /// New buckets only where the rates are others.
+    fn limit(&self, config: &Config) {
+        let wanted = &config.dnsd.rate_limit;
+        let held = self.limiter.load();
+        if held.as_ref().map(|limiter| limiter.limit()) != wanted.as_ref() {
+            self.limiter.store(wanted.clone().map(|limit| Arc::new(Limiter::new(limit))));
+        }
     }
 
     /// What queries are answered from at this moment. For a burst of them: not to be held across anything that waits.
@@ -90,7 +126,17 @@ impl Service {
         let zones = self.zones.load();
         let served = zones.complete && !self.inventory.is_expired();
         let in_place = served && self.access.load().is_for_everybody() && !self.queries.is_on();
-        Moment { service: self, zones, in_place }
+        Moment {
+            service: self,
+            zones,
+            in_place,
+            limiter: self.limiter.load_full().map(|limiter| (limiter, self.clock())),
+        }
+    }
+
+    /// Milliseconds since the start.
+    fn clock(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
     }
 
     /// Answers from what is held in this process.
@@ -217,7 +263,7 @@ impl Service {
 pub(super) fn here(decision: Decision<'_>) -> Reply<'_> {
     match decision {
         Decision::Reply(reply) => reply,
-        Decision::Forward(_) => decide::failure(decide::Rcode::ServFail),
+        Decision::Forward(_) => decide::failure(Rcode::ServFail),
     }
 }
 

@@ -126,7 +126,7 @@ impl Worker {
             let Some(peer) = query.peer() else { return false };
             let client = Client { address: peer.ip(), transport: Transport::Udp };
             match moment.answer(query.bytes(), client, out, &self.tally) {
-                Outcome::Reply => true,
+                Outcome::Reply => moment.admit(query.bytes(), client, out),
                 Outcome::Silent => false,
                 Outcome::Wait => {
                     self.wait(query, client);
@@ -152,6 +152,7 @@ impl Worker {
         self.waiting.tasks.spawn(async move {
             let mut out = Vec::new();
             if service.answer(&query, client, &mut out).await
+                && service.moment().admit(&query, client, &mut out)
                 && let Err(error) = socket.send(&out, peer, Some(arrival))
             {
                 service.metrics.dropped(Dropped::SendFailed);

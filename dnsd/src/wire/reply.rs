@@ -52,6 +52,16 @@ pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut V
     truncated
 }
 
+/// Leaves of an answer what tells the client to come by TCP: header, question and OPT. False: the query cannot be read, and nothing is
+/// to be sent.
+pub fn truncate(query: &[u8], out: &mut Vec<u8>) -> bool {
+    let (Ok(message), [_, _, high, low, ..]) = (super::read(query), out.as_slice()) else { return false };
+    let flags = [*high | (TRUNCATED >> 8) as u8, *low];
+    write(&message, Transport::Udp, &crate::decide::failure(Rcode::NoError), out);
+    out[2..4].copy_from_slice(&flags);
+    true
+}
+
 pub(crate) fn limit(transport: Transport, edns: Option<Edns>) -> usize {
     match (transport, edns) {
         (Transport::Tcp | Transport::Tls | Transport::Https, _) => TCP_LIMIT,

@@ -170,6 +170,22 @@ fn what_does_not_fit_is_truncated_whole_and_keeps_question_and_opt() {
 }
 
 #[test]
+fn of_an_answer_that_is_cut_short_the_question_and_opt_are_left() {
+    for (query, rcode) in [
+        (query("nid0001.cluster.local. A"), 0),
+        (edns("nid0001.cluster.local. A", 4096, 0, 0, &[]), 0),
+        (edns("nope.cluster.local. A", 4096, 0, 0, &[]), 3),
+    ] {
+        let mut out = ask(&query, Transport::Udp).unwrap();
+        let (whole, opt) = (seen(&out), out.clone());
+        assert!(truncate(&query, &mut out));
+        assert_eq!((out[2], out[3] & 0xf), (opt[2] | 2, rcode), "the same flags, and TC");
+        assert_eq!((out[4..6].to_vec(), &out[6..10]), (vec![0, 1], &[0; 4][..]));
+        assert_eq!((seen(&out), out.len() <= query.len()), (whole, true));
+    }
+}
+
+#[test]
 fn the_limit_is_exact() {
     // 12 header, 24 question, 16 a record, 11 OPT: 29 records are 500 bytes, with OPT 511; one more is 516 or 527.
     let zones = |count: usize| {

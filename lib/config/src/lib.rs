@@ -27,7 +27,7 @@ pub use records::{RecordData, RecordLine};
 pub use rules::{DomainAppend, Match, Rule, RuleLog};
 pub use schema::{
     Boot, ClientTls, DhcpV4, DhcpV6, Dhcpd, DnsTls, Dnsd, Endpoint, Inventory, Listen, Missing, Pool,
-    ServerTls, Smd, SmdCache, Subnet, Tftpd, Transfer, Tsig, TsigAlgorithm, Unknown, Zone,
+    RateLimit, ServerTls, Smd, SmdCache, Subnet, Tftpd, Transfer, Tsig, TsigAlgorithm, Unknown, Zone,
 };
 
 use ::values::Name;

@@ -27,6 +27,8 @@ pub struct Dnsd {
     pub https: Vec<SocketAddr>,
     /// Who may ask anything at all; `None`: everybody.
     pub query_from: Option<Vec<IpNet>>,
+    /// How many answers a network gets over UDP; absent: as many as it asks for.
+    pub rate_limit: Option<RateLimit>,
     /// A line in the log for each query.
     pub query_log: bool,
     /// Forwarders (later).
@@ -45,6 +47,17 @@ pub struct Dnsd {
     pub search: Vec<Name>,
     /// Zone transfers; absent: for nobody.
     pub transfer: Option<Transfer>,
+}
+
+/// Response rate limiting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RateLimit {
+    /// For each network (/24, /56) and kind of answer.
+    pub responses_per_second: u32,
+    /// One in so many answers over it becomes "truncated" instead of silence; 0: none.
+    pub slip: u32,
+    /// These get every answer.
+    pub exempt: Vec<IpNet>,
 }
 
 /// DNS over TLS, and the certificate of DNS over HTTPS.
@@ -101,6 +114,7 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone], rep
         tls: section.optional("tls", tls).flatten(),
         https: section.list("https", scalars::socket(443)).unwrap_or_default(),
         query_from: section.list("query_from", network_or_address),
+        rate_limit: section.optional("rate_limit", rate_limit),
         query_log: section.get("query_log", scalars::switch).unwrap_or(false),
         forward: section.list("forward", scalars::ip).unwrap_or_default(),
         recursion_from: section.list("recursion_from", network_or_address),
@@ -162,6 +176,25 @@ fn different<T: PartialEq>(field: &Field, read: impl Fn(&Field) -> Option<T>) ->
     }
     Some(good)
 }
+
+fn rate_limit(section: &Section) -> RateLimit {
+    RateLimit {
+        responses_per_second: section
+            .get("responses_per_second", scalars::number(1..=MAX_RATE))
+            .unwrap_or(RESPONSES_PER_SECOND),
+        slip: section.get("slip", scalars::number(0..=MAX_SLIP)).unwrap_or(SLIP),
+        exempt: section.list("exempt", network_or_address).unwrap_or_default(),
+    }
+}
+
+/// What Knot and NSD have by default, about: far above what the machines of a rack ask.
+const RESPONSES_PER_SECOND: u32 = 200;
+/// dnsd counts in 24 bits.
+const MAX_RATE: u32 = 100_000;
+/// Every second one, as other servers do: enough that a client behind a forged address gets through.
+const SLIP: u32 = 2;
+/// A guess: less often is as good as never.
+const MAX_SLIP: u32 = 100;
 
 fn tls(section: &Section) -> Option<DnsTls> {
     let listen = section
