@@ -9,7 +9,7 @@ mod answer;
 mod entry;
 mod table;
 
-pub use answer::{Placed, answer};
+pub use answer::{Burst, Placed, answer};
 pub use entry::Set;
 
 use crate::{
@@ -46,21 +46,19 @@ impl Ready {
     pub fn build(zones: &Zones, replica: &Replica, before: Option<&Zones>) -> Ready {
         let before = before.filter(|before| zones.differ_by_addresses_only(before));
         let changed = before.and_then(|before| Some((before, replica.changed_since(before.replica())?)));
-        let (mut table, names) = match changed {
-            Some((before, changed)) => (before.ready.table.clone(), touched(&changed, &[zones, before])),
-            None => (Table::default(), all(zones, replica)),
-        };
-        let entries = names.into_iter().map(|name| {
-            let entry = entry_of(zones, replica, &name);
-            (name, entry)
-        });
-        table.change(entries);
+        let Some((before, changed)) = changed else { return Ready { table: all(zones, replica) } };
+        let mut table = before.ready.table.clone();
+        table.change(touched(&changed, &[zones, before]).into_iter().map(|name| {
+            let mut entry = Vec::new();
+            let exists = put(zones, replica, &name, &mut entry);
+            (name, exists.then(|| entry.into()))
+        }));
         Ready { table }
     }
 
     /// What stands at this name (wire form, lower case); `None`: there is no such name in our zones.
     pub fn node(&self, name: &[u8]) -> Option<Node<'_>> {
-        self.table.get(name).map(|entry| Node { entry })
+        self.table.get(self.table.hash(name), name).map(|entry| Node { entry })
     }
 
     /// Every name of this zone, also those at and below a delegation, in no order.
@@ -90,15 +88,26 @@ impl fmt::Debug for Ready {
     }
 }
 
-/// Every name that there can be.
-fn all(zones: &Zones, replica: &Replica) -> Vec<Box<[u8]>> {
-    let mut names: Vec<Box<[u8]>> = replica.names().map(to_wire).collect();
+/// Every name that there is, written into one piece of memory that is given back whole.
+fn all(zones: &Zones, replica: &Replica) -> Table {
+    let mut entries = Vec::new();
+    for name in replica.names() {
+        put(zones, replica, &to_wire(name), &mut entries);
+    }
+    let mut names = Vec::new();
     for (address, _) in replica.addresses() {
         with_parents(reverse::name_of(address), &[zones], &mut names);
+        // The last one is kept for its parents.
+        for name in names.drain(..names.len().saturating_sub(1)) {
+            put(zones, replica, &name, &mut entries);
+        }
     }
     names.extend(zones.records.owners());
     names.extend(zones.iter().map(|zone| zone.apex.clone()));
-    names
+    for name in names {
+        put(zones, replica, &name, &mut entries);
+    }
+    Table::of(&entries)
 }
 
 /// Names that may have changed between two generations.
@@ -128,20 +137,20 @@ fn with_parents(name: Box<[u8]>, zones: &[&Zones], names: &mut Vec<Box<[u8]>>) {
     names.push(name);
 }
 
-/// What stands at a name, as `decide` would say it; `None`: nothing, and nothing below it.
-fn entry_of(zones: &Zones, replica: &Replica, name: &[u8]) -> Option<Box<[u8]>> {
-    let zone = zones.find(name)?;
+/// Writes what stands at a name, as `decide` would say it; false: nothing, and nothing below it.
+fn put(zones: &Zones, replica: &Replica, name: &[u8], entries: &mut Vec<u8>) -> bool {
+    let Some(zone) = zones.find(name) else { return false };
     let own = zones.records.node(name);
     let at_apex = *name == *zone.apex;
     let held = held(zone, replica, name);
     if own.is_none() && held.is_none() && !at_apex {
-        return None;
+        return false;
     }
     let is_cut = zones.records.cut(&zone.apex, name).is_some();
     let alias = own.is_some_and(|own| own.alias.is_some()) && !at_apex;
     let mut flags = if is_cut || alias { entry::NOT_IN_PLACE } else { 0 };
     flags |= if at_apex { entry::APEX } else { 0 };
-    let mut entry = Builder::new(name, flags, zone.number);
+    let mut entry = Builder::new(entries, name, flags, zone.number);
     let mut put = |set: &RrSet| entry.set(set.kind, set.ttl, &set.data);
     let replaced = |kind| own.is_some_and(|own| own.set(kind).is_some());
     // Below a delegation the inventory has no say; what stands there is glue.
@@ -152,7 +161,8 @@ fn entry_of(zones: &Zones, replica: &Replica, name: &[u8]) -> Option<Box<[u8]>> 
     }
     let own = own.iter().flat_map(|own| &own.sets);
     own.filter(|set| !(at_apex && matches!(set.kind, kind::NS | kind::CNAME))).for_each(put);
-    Some(entry.finish())
+    entry.finish();
+    true
 }
 
 /// What the inventory has there; `None`: it does not know the name.

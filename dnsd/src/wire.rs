@@ -5,6 +5,7 @@ mod name;
 mod query;
 mod reply;
 
+pub(crate) use name::name_end;
 pub use name::{HostText, WireName, suffixes, text, to_wire};
 pub(crate) use query::read_opt;
 pub use query::{Edns, Message, Question, Silent, Tsig, read, read_answer};

@@ -18,20 +18,21 @@ pub(super) const NOT_IN_PLACE: u8 = 1;
 /// The apex of a zone.
 pub(super) const APEX: u8 = 2;
 
-/// Writes an entry.
-pub(super) struct Builder {
-    bytes: Vec<u8>,
+/// Writes an entry behind others.
+pub(super) struct Builder<'b> {
+    bytes: &'b mut Vec<u8>,
+    at: usize,
 }
 
-impl Builder {
+impl Builder<'_> {
     /// A name in wire form (at most 255 bytes) without records; `zone` is a number of the zone.
-    pub(super) fn new(name: &[u8], flags: u8, zone: u16) -> Builder {
-        let mut bytes = Vec::with_capacity(HEAD + name.len() + SET_HEAD + 32);
+    pub(super) fn new<'b>(bytes: &'b mut Vec<u8>, name: &[u8], flags: u8, zone: u16) -> Builder<'b> {
+        let at = bytes.len();
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&[flags, name.len() as u8]);
         bytes.extend_from_slice(&zone.to_ne_bytes());
         bytes.extend_from_slice(name);
-        Builder { bytes }
+        Builder { bytes, at }
     }
 
     /// Records of one type; none: nothing is added.
@@ -40,7 +41,7 @@ impl Builder {
         self.bytes.extend_from_slice(&[0; SET_HEAD]);
         let mut count = 0u16;
         for data in records {
-            push_record(&mut self.bytes, HEADER, kind, ttl, data.as_ref());
+            push_record(self.bytes, HEADER, kind, ttl, data.as_ref());
             count += 1;
         }
         if count == 0 {
@@ -52,10 +53,9 @@ impl Builder {
         self.bytes[head + 4..head + 8].copy_from_slice(&length.to_ne_bytes());
     }
 
-    pub(super) fn finish(mut self) -> Box<[u8]> {
-        let length = self.bytes.len() as u32;
-        self.bytes[..4].copy_from_slice(&length.to_ne_bytes());
-        self.bytes.into()
+    pub(super) fn finish(self) {
+        let length = (self.bytes.len() - self.at) as u32;
+        self.bytes[self.at..self.at + 4].copy_from_slice(&length.to_ne_bytes());
     }
 }
 
@@ -73,6 +73,15 @@ pub(super) fn push_record(out: &mut Vec<u8>, owner: usize, kind: u16, ttl: u32, 
 pub(super) fn first(bytes: &[u8]) -> &[u8] {
     let length = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     &bytes[..length as usize]
+}
+
+/// Entries that stand one after the other.
+pub(super) fn each(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let held = (!bytes.is_empty()).then(|| first(bytes))?;
+        bytes = &bytes[held.len()..];
+        Some(held)
+    })
 }
 
 /// Whose it is.

@@ -177,3 +177,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_burst_is_answered_as_its_queries_are_one_by_one() {
+    let zones = Zones::build(&config(CONFIG), &replica(), 1000);
+    let names = names(&zones);
+    let queries: Vec<Vec<u8>> = names
+        .iter()
+        .enumerate()
+        .map(|(number, name)| {
+            let mut bytes = with_opt(query(&format!("{name} {}", KINDS[number % KINDS.len()])), number % 7);
+            bytes.truncate(bytes.len() - number % 5 / 4);
+            bytes
+        })
+        .collect();
+    let mut burst = Burst::default();
+    for queries in queries.chunks(100) {
+        burst.read(&zones, queries.iter().map(Vec::as_slice));
+        for (number, query) in queries.iter().enumerate() {
+            let (mut together, mut alone) = (Vec::new(), Vec::new());
+            let one = burst.answer(number, &zones, query, Transport::Udp, &mut together);
+            assert_eq!(one, answer(&zones, query, Transport::Udp, &mut alone));
+            assert_eq!(together, alone);
+        }
+        assert_eq!(burst.answer(queries.len(), &zones, &queries[0], Transport::Udp, &mut Vec::new()), None);
+    }
+}

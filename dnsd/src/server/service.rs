@@ -6,7 +6,7 @@ use crate::{
     decide::{self, Decision, Held, Key, Plan, Reply},
     limit::{Kind, Limiter, Verdict},
     metrics::{Count, Metrics, Slot},
-    ready,
+    ready::{self, Burst, Placed},
     wire::{self, HostText, Message, Rcode, Transport},
     zones::Zones,
 };
@@ -57,15 +57,47 @@ pub struct Moment<'s> {
 impl Moment<'_> {
     /// Answers from what is held in this process, into an empty buffer.
     pub fn answer(&self, query: &[u8], client: Client, out: &mut Vec<u8>, count: &impl Count) -> Outcome {
+        let placed =
+            self.in_place.then(|| ready::answer(&self.zones, query, client.transport, out)).flatten();
+        self.placed_or_decided(placed, query, client, out, count)
+    }
+
+    /// Reads queries that are answered together.
+    pub fn read<'q>(&self, burst: &mut Burst, queries: impl Iterator<Item = &'q [u8]>) {
         if self.in_place {
-            if let Some(placed) = ready::answer(&self.zones, query, client.transport, out) {
-                count.query(client.transport, placed.kind);
-                count.reply(placed.slot, placed.rcode);
-                return Outcome::Reply;
-            }
-            out.clear();
+            burst.read(&self.zones, queries);
         }
-        self.service.decide_now(query, client, out)
+    }
+
+    /// The same for a query of a burst that this moment has read.
+    pub fn answer_of(
+        &self,
+        (burst, number): (&Burst, usize),
+        query: &[u8],
+        client: Client,
+        out: &mut Vec<u8>,
+        count: &impl Count,
+    ) -> Outcome {
+        let in_place = || burst.answer(number, &self.zones, query, client.transport, out);
+        let placed = self.in_place.then(in_place).flatten();
+        self.placed_or_decided(placed, query, client, out, count)
+    }
+
+    fn placed_or_decided(
+        &self,
+        placed: Option<Placed>,
+        query: &[u8],
+        client: Client,
+        out: &mut Vec<u8>,
+        count: &impl Count,
+    ) -> Outcome {
+        let Some(placed) = placed else {
+            out.clear();
+            return self.service.decide_now(query, client, out);
+        };
+        count.query(client.transport, placed.kind);
+        count.reply(placed.slot, placed.rcode);
+        Outcome::Reply
     }
 
     /// Whether an answer that was made goes out over UDP; it may become a shorter one.

@@ -10,6 +10,7 @@ use super::{DEAD_AFTER, Outcome, PAUSE, Service};
 use crate::{
     access::Client,
     metrics::{Count, Dropped, Tally},
+    ready::Burst,
     wire::Transport,
 };
 use daemon::Pulse;
@@ -75,7 +76,7 @@ pub(super) fn serve(
     stop: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let tally = service.metrics.worker();
-    let mut worker = Worker { service, socket, waiting, tally, bursts: 0 };
+    let mut worker = Worker { service, socket, waiting, tally, bursts: 0, burst: Burst::default() };
     let mut exchange = Exchange::new(BURST, MAX_QUERY);
     let mut errors = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -110,6 +111,7 @@ struct Worker {
     waiting: Waiting,
     tally: Tally,
     bursts: u32,
+    burst: Burst,
 }
 
 impl Worker {
@@ -121,11 +123,12 @@ impl Worker {
         }
         let began = self.bursts.is_multiple_of(TIMED).then(Instant::now);
         self.bursts = self.bursts.wrapping_add(1);
-        let moment = self.service.moment();
+        let (moment, mut burst) = (self.service.moment(), std::mem::take(&mut self.burst));
+        moment.read(&mut burst, exchange.questions());
         exchange.answer(|query, out| {
             let Some(peer) = query.peer() else { return false };
             let client = Client { address: peer.ip(), transport: Transport::Udp };
-            match moment.answer(query.bytes(), client, out, &self.tally) {
+            match moment.answer_of((&burst, query.number()), query.bytes(), client, out, &self.tally) {
                 Outcome::Reply => moment.admit(query.bytes(), client, out),
                 Outcome::Silent => false,
                 Outcome::Wait => {
@@ -134,6 +137,7 @@ impl Worker {
                 }
             }
         });
+        self.burst = burst;
         if let Some((count, error)) = exchange.send(&self.socket) {
             (0..count).for_each(|_| self.tally.dropped(Dropped::SendFailed));
             tracing::debug!(count, %error, "answers could not be sent");

@@ -17,20 +17,7 @@ pub struct WireName {
 impl WireName {
     /// Reads the name at `at`; also says where it ends. Pointers are refused: nothing can stand before the first name of a message.
     pub fn read(message: &[u8], at: usize) -> Option<(WireName, usize)> {
-        let mut end = at;
-        loop {
-            let length = *message.get(end)?;
-            if length > MAX_LABEL {
-                return None;
-            }
-            end += 1 + usize::from(length);
-            if end - at > MAX {
-                return None;
-            }
-            if length == 0 {
-                break;
-            }
-        }
+        let end = name_end(message, at)?;
         let raw = message.get(at..end)?;
         let mut name = WireName { bytes: [0; MAX], length: raw.len() as u8 };
         name.bytes[..raw.len()].copy_from_slice(raw);
@@ -42,6 +29,24 @@ impl WireName {
     /// All labels and the root.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
+    }
+}
+
+/// Where the name that begins at `at` ends; `None`: it does not, is longer than a name can be, or is compressed.
+pub(crate) fn name_end(message: &[u8], at: usize) -> Option<usize> {
+    let mut end = at;
+    loop {
+        let length = *message.get(end)?;
+        if length > MAX_LABEL {
+            return None;
+        }
+        end += 1 + usize::from(length);
+        if end - at > MAX {
+            return None;
+        }
+        if length == 0 {
+            return Some(end);
+        }
     }
 }
 

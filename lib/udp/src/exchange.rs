@@ -86,6 +86,11 @@ impl Query<'_> {
         self.slots.datagram(self.slot)
     }
 
+    /// The how many-th of its burst it is, counted from 0.
+    pub fn number(&self) -> usize {
+        self.slot
+    }
+
     /// Who asks.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.slots.peer(self.slot)
@@ -128,6 +133,11 @@ impl Exchange {
         };
         self.next = (received * 2).max(FEWEST);
         Ok(received)
+    }
+
+    /// The questions, in their order.
+    pub fn questions(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|slot| self.slots.bytes(slot))
     }
 
     /// Puts each question to `answer`, which writes into an empty buffer. False: no answer is sent.
