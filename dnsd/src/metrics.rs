@@ -14,13 +14,17 @@ mod tally;
 pub use slots::Slot;
 pub use tally::{Count, Tally};
 
-use crate::wire::{Silent, kind};
+use crate::wire::{Silent, Transport, kind};
 use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge},
+    encoding::EncodeMetric,
+    metrics::{TypedMetric, counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use slots::Slots;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tally::Counters;
 
 /// Everything that is counted. Counting on it ([`Count`]) is for many tasks at once; a worker that counts every packet has a
@@ -30,10 +34,8 @@ pub struct Metrics {
     shared: Arc<Counters>,
     workers: Arc<Mutex<Vec<Arc<Counters>>>>,
     slots: Arc<Slots>,
-    /// Open connections: TCP, TLS and HTTPS.
-    pub connections: Gauge,
-    /// Connections accepted.
-    pub accepted: Counter,
+    connections: [Gauge; Transport::ALL.len()],
+    accepted: [Counter; Transport::ALL.len()],
     /// Zones served.
     pub zones: Gauge,
     /// Answers left out because their network had enough.
@@ -109,20 +111,32 @@ pub enum Dropped {
     Busy,
     /// The answer could not be sent.
     SendFailed,
-    /// Too many TCP connections.
+    /// Too many connections, and none of them idle.
     Connections,
-    /// A TCP client was idle, or slow, for too long.
+    /// Too many connections of one client.
+    OfClient,
+    /// A connection was closed for another one: it had been idle longest.
+    Evicted,
+    /// A connection had no queries for too long.
     Idle,
+    /// A query took too long to arrive.
+    Slow,
+    /// A client left answers lying.
+    Unread,
 }
 
 impl Dropped {
-    const ALL: [(Dropped, &'static str); 6] = [
+    const ALL: [(Dropped, &'static str); 10] = [
         (Dropped::TooShort, "too_short"),
         (Dropped::Response, "response"),
         (Dropped::Busy, "busy"),
         (Dropped::SendFailed, "send_failed"),
         (Dropped::Connections, "connections"),
+        (Dropped::OfClient, "of_client"),
+        (Dropped::Evicted, "evicted"),
         (Dropped::Idle, "idle"),
+        (Dropped::Slow, "slow"),
+        (Dropped::Unread, "unread"),
     ];
 }
 
@@ -143,8 +157,12 @@ impl Metrics {
             shared: Arc::default(),
             workers: Arc::default(),
             slots: Arc::default(),
-            connections: Gauge::default(),
-            accepted: Counter::default(),
+            connections: streams(
+                registry,
+                "tcp_connections",
+                "Connections open now, by what is spoken over them",
+            ),
+            accepted: streams(registry, "tcp_accepted", "Connections that were given a place, likewise"),
             zones: Gauge::default(),
             limited: Counter::default(),
             slipped: Counter::default(),
@@ -153,8 +171,6 @@ impl Metrics {
         metrics.enroll(metrics.shared.clone());
         registry
             .register_collector(Box::new(scrape::Sums::new(metrics.workers.clone(), metrics.slots.clone())));
-        registry.register("tcp_accepted", "Connections accepted", metrics.accepted.clone());
-        registry.register("tcp_connections", "Connections open now", metrics.connections.clone());
         let help = "Answers over the rate limit that were left out";
         registry.register("rate_limit_dropped", help, metrics.limited.clone());
         let help = "Answers over the rate limit that only told the client to use TCP";
@@ -177,9 +193,34 @@ impl Metrics {
         self.slots.of(apex)
     }
 
+    /// A connection was given a place.
+    pub fn opened(&self, transport: Transport) {
+        self.accepted[transport as usize].inc();
+        self.connections[transport as usize].inc();
+    }
+
+    /// It is free again.
+    pub fn closed(&self, transport: Transport) {
+        self.connections[transport as usize].dec();
+    }
+
     fn enroll(&self, counters: Arc<Counters>) {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(counters);
     }
+}
+
+/// One a transport; there are series for those that have connections.
+fn streams<M: Default + Clone + EncodeMetric + TypedMetric + Debug + Send + Sync + 'static>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+) -> [M; Transport::ALL.len()] {
+    let family: Family<[(&'static str, &'static str); 1], M> = Family::default();
+    registry.register(name, help, family.clone());
+    Transport::ALL.map(|transport| match transport {
+        Transport::Udp => M::default(),
+        _ => family.get_or_create_owned(&[("transport", transport.as_str())]),
+    })
 }
 
 #[cfg(test)]

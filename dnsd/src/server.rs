@@ -2,14 +2,19 @@
 //! bytes to it and back.
 
 mod explain;
+mod files;
+mod places;
 mod query_log;
 mod service;
+mod stream;
 mod tcp;
 mod udp;
 
+pub use places::{Place, Places};
 pub use query_log::QueryLog;
 pub use service::{Outcome, Service};
-pub use tcp::{Connections, converse};
+pub use stream::converse;
+pub use tcp::Connections;
 pub use udp::Waiting;
 
 use crate::metrics::Metrics;
@@ -27,7 +32,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
-    net::{TcpListener, TcpSocket},
+    net::TcpListener,
     sync::watch,
     task::{JoinSet, spawn_blocking},
     time::{sleep, timeout},
@@ -44,9 +49,6 @@ const MAX_UDP_LOOPS: usize = 16;
 /// Receive buffer of each of them, as far as the system allows (`net.core.rmem_max`): what arrives while the thread does not run,
 /// some thousand queries.
 const RECEIVE_BUFFER: usize = 4 << 20;
-
-/// What a listener lets queue up before `accept`; the usual ceiling of the kernel's default.
-const TCP_BACKLOG: u32 = 1024;
 
 /// How long answers in the making may take at the end: as long as a packet may, and a little more.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -160,7 +162,7 @@ impl Sockets {
         let loops = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_UDP_LOOPS);
         let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new() };
         for address in addresses {
-            let listener = listen(*address).with_context(|| format!("TCP {address}"))?;
+            let listener = tcp::listen(*address).with_context(|| format!("TCP {address}"))?;
             // Port 0 becomes a real one, which UDP takes too.
             let address = listener.local_addr().context("TCP address")?;
             sockets.tcp.push(listener);
@@ -176,22 +178,11 @@ impl Sockets {
     }
 }
 
-/// Replicas share the port (SO_REUSEPORT); `[::]` leaves IPv4 to `0.0.0.0`.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    if address.is_ipv6() {
-        socket2::SockRef::from(&socket).set_only_v6(true)?;
-    }
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
-    socket.bind(address)?;
-    socket.listen(TCP_BACKLOG)
-}
-
 /// Serves until told to stop; a socket that dies ends everything.
 pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> anyhow::Result<()> {
     let shutdown = &running.shutdown;
-    let (waiting, connections) = (Waiting::default(), Connections::default());
+    let (waiting, connections) =
+        (Waiting::default(), Connections::new(places::limits(files::raise_limit()).0));
     let mut loops: JoinSet<std::io::Result<()>> = JoinSet::new();
     let (udp, stop) =
         (sockets.udp.into_iter().map(Arc::new).collect::<Vec<_>>(), Arc::<AtomicBool>::default());

@@ -9,28 +9,30 @@ use inventory::Replica;
 use prometheus_client::registry::Registry;
 use std::net::Ipv4Addr;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
 };
 
-fn service(replica: Replica) -> (Arc<Service>, Registry) {
+pub(super) fn service(replica: Replica) -> (Arc<Service>, Registry) {
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     (Arc::new(Service::new(Inventory::fixed(replica), &config(CONFIG), 1000, metrics)), registry)
 }
 
-fn asker(transport: Transport) -> Client {
+pub(super) fn asker(transport: Transport) -> Client {
     Client { address: Ipv4Addr::LOCALHOST.into(), transport }
 }
 
-fn exposition(registry: &Registry) -> String {
+pub(super) fn exposition(registry: &Registry) -> String {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
     text
 }
 
 /// A server on loopback; its address, and what stops it.
-async fn start(replica: Replica) -> (SocketAddr, Arc<Running>, tokio::task::JoinHandle<anyhow::Result<()>>) {
+pub(super) async fn start(
+    replica: Replica,
+) -> (SocketAddr, Arc<Running>, tokio::task::JoinHandle<anyhow::Result<()>>) {
     let (service, _) = service(replica);
     let running = Arc::new(Running::new(config::Program::Dnsd, config(CONFIG)));
     // The port that TCP was given may be some client's on UDP.
@@ -51,11 +53,11 @@ async fn ask_udp(server: SocketAddr, question: &str) -> String {
     text(&buffer[..length])
 }
 
-fn framed(query: &[u8]) -> Vec<u8> {
+pub(super) fn framed(query: &[u8]) -> Vec<u8> {
     [&(query.len() as u16).to_be_bytes(), query].concat()
 }
 
-async fn read_reply(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+pub(super) async fn read_reply(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let length = stream.read_u16().await.unwrap();
     let mut reply = vec![0; length.into()];
     stream.read_exact(&mut reply).await.unwrap();
@@ -92,60 +94,6 @@ async fn pipelined_queries_are_answered_in_order() {
     running.shutdown.cancel();
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "closed at the end");
     task.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn idle_and_slow_clients_are_cut_off() {
-    for sent in [&[][..], &[0], &[0, 40, 1, 2, 3]] {
-        let (service, registry) = service(replica());
-        let (mut client, server) = duplex(4096);
-        client.write_all(sent).await.unwrap();
-        converse(&service, server, asker(Transport::Tcp), &CancellationToken::new()).await;
-        assert!(exposition(&registry).contains("dnsd_dropped_total{reason=\"idle\"} 1"), "{sent:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_takes_no_answers_is_cut_off() {
-    let (service, registry) = service(replica());
-    let (mut client, server) = duplex(64);
-    let asking =
-        async { while client.write_all(&framed(&query("nid0002.cluster.local. A"))).await.is_ok() {} };
-    let shutdown = CancellationToken::new();
-    tokio::join!(asking, converse(&service, server, asker(Transport::Tcp), &shutdown));
-    assert!(exposition(&registry).contains("dnsd_dropped_total{reason=\"idle\"} 1"));
-}
-
-#[tokio::test]
-async fn what_is_no_query_ends_the_connection() {
-    let response = {
-        let mut bytes = query("nid0001.cluster.local. A");
-        bytes[2] |= 0x80;
-        framed(&bytes)
-    };
-    for sent in [vec![0xff, 0xff, 0, 0], vec![0, 0], framed(&[0; 5]), response] {
-        let (service, _) = service(replica());
-        let (mut client, server) = duplex(4096);
-        client.write_all(&sent).await.unwrap();
-        converse(&service, server, asker(Transport::Tcp), &CancellationToken::new()).await;
-        assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0, "{sent:?}");
-    }
-}
-
-#[tokio::test]
-async fn length_and_message_leave_in_one_write() {
-    let (service, _) = service(replica());
-    let (mut client, server) = duplex(4096);
-    let question = framed(&query("nid0001.cluster.local. A"));
-    let shutdown = CancellationToken::new();
-    let asking = async {
-        client.write_all(&question).await.unwrap();
-        let mut buffer = [0; 512];
-        let length = client.read(&mut buffer).await.unwrap();
-        assert_eq!(usize::from(u16::from_be_bytes([buffer[0], buffer[1]])), length - 2);
-        drop(client);
-    };
-    tokio::join!(asking, converse(&service, server, asker(Transport::Tcp), &shutdown));
 }
 
 #[tokio::test]

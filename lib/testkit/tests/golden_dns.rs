@@ -4,7 +4,7 @@
 use dnsd::{
     access::Client,
     metrics::Metrics,
-    server::{Outcome, Service, converse},
+    server::{Outcome, Places, Service, converse},
     wire::Transport,
 };
 use hickory_proto::{op::Message, rr::Record};
@@ -18,8 +18,10 @@ use smd_cache::{
     snapshot::{Snapshot, build},
 };
 use std::collections::BTreeMap;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    sync::Semaphore,
+};
 
 const INVENTORY: &str = include_str!("../golden/dns-inventory.json");
 const CONFIG: &str = include_str!("../golden/dns-config.yaml");
@@ -148,7 +150,8 @@ async fn over_udp(service: &Service, query: &[u8], when: When) -> Option<Vec<u8>
 
 async fn over_tcp(service: &Service, query: &[u8]) -> Option<Vec<u8>> {
     let (mut client, server) = duplex(1 << 16);
-    let stop = CancellationToken::new();
+    let asker = self::client(Transport::Tcp);
+    let (place, waiting) = (Places::new(1).take(asker.address).ok()?, Semaphore::new(1));
     let asking = async move {
         let framed = [&(query.len() as u16).to_be_bytes(), query].concat();
         client.write_all(&framed).await.ok()?;
@@ -157,7 +160,7 @@ async fn over_tcp(service: &Service, query: &[u8]) -> Option<Vec<u8>> {
         client.read_exact(&mut reply).await.ok()?;
         Some(reply)
     };
-    tokio::join!(asking, converse(service, server, self::client(Transport::Tcp), &stop)).0
+    tokio::join!(asking, converse(service, server, asker, &place, &waiting)).0
 }
 
 /// Everything that is wrong with a reply.
