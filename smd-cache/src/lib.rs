@@ -12,7 +12,6 @@ pub mod ask;
 pub mod caller;
 pub mod config;
 pub mod explain;
-mod files;
 pub mod listen;
 mod listing;
 pub mod metrics;

@@ -1,8 +1,8 @@
 //! The HTTP client, made anew when the files of its certificates change. A bad new file keeps the old client.
 
 use super::{Settings, resolver::Remembering};
-use crate::files::{self, Stamp};
 use anyhow::Context;
+use certificates::files::{self, Stamp};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},

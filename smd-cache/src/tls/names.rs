@@ -3,7 +3,7 @@
 //! Both count. RFC 9525 leaves the common name out where a *server's* host name is looked for among the names of public
 //! authorities; here one authority, chosen by the site, vouches for clients whose names are roles such as `dhcpd`.
 
-use super::der::{Elements, SEQUENCE};
+use certificates::der::{Elements, SEQUENCE};
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 

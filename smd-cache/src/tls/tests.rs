@@ -58,27 +58,27 @@ fn new_files_are_used_and_bad_ones_are_not() {
     let (certificate, key) = pair();
     let files = files(&certificate, &key);
     let tls = Tls::load(files.settings.clone()).unwrap();
-    let first = tls.current.load_full();
-    tls.check();
-    assert!(Arc::ptr_eq(&first, &tls.current.load_full()), "nothing changed");
+    let first = tls.files.current();
+    tls.files.check();
+    assert!(Arc::ptr_eq(&first, &tls.files.current()), "nothing changed");
 
     fs::write(&files.settings.cert, "half a certifi").unwrap();
-    tls.check();
-    assert!(Arc::ptr_eq(&first, &tls.current.load_full()));
+    tls.files.check();
+    assert!(Arc::ptr_eq(&first, &tls.files.current()));
     assert!(tls.problem().unwrap().contains("cert.pem holds no certificate"), "{:?}", tls.problem());
 
     let (certificate, key) = pair();
     fs::write(&files.settings.cert, &certificate).unwrap();
-    tls.check();
-    assert!(Arc::ptr_eq(&first, &tls.current.load_full()), "its key is not there yet");
+    tls.files.check();
+    assert!(Arc::ptr_eq(&first, &tls.files.current()), "its key is not there yet");
     assert!(tls.problem().unwrap().contains("are no pair"), "{:?}", tls.problem());
     fs::write(&files.settings.key, &key).unwrap();
-    tls.check();
-    assert!(!Arc::ptr_eq(&first, &tls.current.load_full()));
+    tls.files.check();
+    assert!(!Arc::ptr_eq(&first, &tls.files.current()));
     assert_eq!(tls.problem(), None);
 
     fs::remove_file(&files.settings.key).unwrap();
-    tls.check();
+    tls.files.check();
     assert!(tls.problem().unwrap().contains("key.pem cannot be read"), "{:?}", tls.problem());
 }
 
@@ -101,6 +101,6 @@ fn a_certificate_that_is_over_is_served_and_said() {
     let (certificate, key) = pair();
     fs::write(&files.settings.cert, &certificate).unwrap();
     fs::write(&files.settings.key, &key).unwrap();
-    tls.check();
+    tls.files.check();
     assert_eq!(tls.problem(), None);
 }

@@ -1,6 +1,6 @@
 //! From when to when a certificate is good. webpki checks it and does not tell.
 
-use super::der::{Elements, SEQUENCE};
+use crate::der::{Elements, SEQUENCE};
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use rustls::pki_types::CertificateDer;
 
@@ -32,17 +32,16 @@ impl Validity {
         Some(Validity { begin: time(times.next()?)?, end: time(times.next()?)? })
     }
 
-    /// A sentence when it is over, or soon will be.
-    pub fn warning(&self, now: Timestamp) -> Option<String> {
+    /// A sentence when it is over, or soon will be; `section` names it.
+    pub fn warning(&self, section: &str, now: Timestamp) -> Option<String> {
         let (life, left) = (self.end.duration_since(self.begin), self.end.duration_since(now));
         match () {
             () if left <= SignedDuration::ZERO => {
-                Some(format!("The certificate of smd_cache.tls ended at {}: clients refuse it.", self.end))
+                Some(format!("The certificate of {section} ended at {}: clients refuse it.", self.end))
             }
-            () if left < life / LAST_PART => Some(format!(
-                "The certificate of smd_cache.tls ends at {} and was not replaced yet.",
-                self.end
-            )),
+            () if left < life / LAST_PART => {
+                Some(format!("The certificate of {section} ends at {} and was not replaced yet.", self.end))
+            }
             () => None,
         }
     }
@@ -95,7 +94,7 @@ mod tests {
             ("2030-01-01T00:00:00Z", Some("ended at 2030-01-01T00:00:00Z: clients refuse it")),
             ("2090-01-01T00:00:00Z", Some("ended at")),
         ] {
-            let warning = held.warning(at(now));
+            let warning = held.warning("smd_cache.tls", at(now));
             assert_eq!(warning.is_some(), words.is_some(), "{now}: {warning:?}");
             assert!(warning.unwrap_or_default().contains(words.unwrap_or_default()), "{now}");
         }
