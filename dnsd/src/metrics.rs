@@ -15,6 +15,7 @@ pub use slots::Slot;
 pub use tally::{Count, Tally};
 
 use crate::wire::{Silent, Transport, kind};
+use certificates::Refusal;
 use prometheus_client::{
     encoding::EncodeMetric,
     metrics::{TypedMetric, counter::Counter, family::Family, gauge::Gauge},
@@ -36,6 +37,7 @@ pub struct Metrics {
     slots: Arc<Slots>,
     connections: [Gauge; Transport::ALL.len()],
     accepted: [Counter; Transport::ALL.len()],
+    refused: [Counter; Refusal::ALL.len()],
     /// Zones served.
     pub zones: Gauge,
     /// Answers left out because their network had enough.
@@ -123,10 +125,12 @@ pub enum Dropped {
     Slow,
     /// A client left answers lying.
     Unread,
+    /// An HTTP request that holds no DNS query.
+    Http,
 }
 
 impl Dropped {
-    const ALL: [(Dropped, &'static str); 10] = [
+    const ALL: [(Dropped, &'static str); 11] = [
         (Dropped::TooShort, "too_short"),
         (Dropped::Response, "response"),
         (Dropped::Busy, "busy"),
@@ -137,6 +141,7 @@ impl Dropped {
         (Dropped::Idle, "idle"),
         (Dropped::Slow, "slow"),
         (Dropped::Unread, "unread"),
+        (Dropped::Http, "http"),
     ];
 }
 
@@ -153,6 +158,8 @@ impl Metrics {
     /// Registers everything under `dnsd_`.
     pub fn new(registry: &mut Registry) -> Metrics {
         let registry = registry.sub_registry_with_prefix("dnsd");
+        let refused: Family<[(&'static str, &'static str); 1], Counter> = Family::default();
+        registry.register("tls_refused", "TLS handshakes that failed, by reason", refused.clone());
         let metrics = Metrics {
             shared: Arc::default(),
             workers: Arc::default(),
@@ -163,6 +170,7 @@ impl Metrics {
                 "Connections open now, by what is spoken over them",
             ),
             accepted: streams(registry, "tcp_accepted", "Connections that were given a place, likewise"),
+            refused: Refusal::ALL.map(|reason| refused.get_or_create_owned(&[("reason", reason.label())])),
             zones: Gauge::default(),
             limited: Counter::default(),
             slipped: Counter::default(),
@@ -197,6 +205,13 @@ impl Metrics {
     pub fn opened(&self, transport: Transport) {
         self.accepted[transport as usize].inc();
         self.connections[transport as usize].inc();
+    }
+
+    /// A TLS handshake failed.
+    pub fn refused(&self, reason: Refusal) {
+        if let Some(place) = Refusal::ALL.iter().position(|other| *other == reason) {
+            self.refused[place].inc();
+        }
     }
 
     /// It is free again.

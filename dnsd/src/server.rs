@@ -3,24 +3,27 @@
 
 mod explain;
 mod files;
+mod https;
 mod places;
 mod query_log;
 mod service;
 mod stream;
 mod tcp;
+mod tls;
 mod udp;
 
 pub use places::{Place, Places};
 pub use query_log::QueryLog;
 pub use service::{Outcome, Service};
 pub use stream::converse;
-pub use tcp::Connections;
+pub use tcp::{Connections, Listener, Speaks};
 pub use udp::Waiting;
 
 use crate::metrics::Metrics;
 use anyhow::Context;
-use config::Config;
-use daemon::Running;
+use certificates::Followed;
+use config::{Config, Dnsd};
+use daemon::{Running, State};
 use inventory::{Inventory, Who};
 use std::{
     future::pending,
@@ -31,8 +34,8 @@ use std::{
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use tls::Greetings;
 use tokio::{
-    net::TcpListener,
     sync::watch,
     task::{JoinSet, spawn_blocking},
     time::{sleep, timeout},
@@ -61,9 +64,13 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let who = Who { name: "dnsd", version: daemon::SHORT_VERSION, admin_port: admin.port() };
     let inventory = Inventory::start(&config.inventory, who, &mut running.registry, running.shutdown.clone());
     let configured_at = now();
+    let certificate = config.dnsd.tls.as_ref().map(tls::load).transpose()?;
     let service = Arc::new(Service::new(inventory.clone(), &config, configured_at, metrics));
     let checked = service.clone();
     running.readiness.add("inventory", move || checked.readiness());
+    if let Some(files) = certificate.clone() {
+        running.readiness.add("TLS", move || files.problem().map_or(State::Ready, State::Degraded));
+    }
     running.admin(config.dnsd.admin, explain::page(service.clone())).await.context("admin HTTP")?;
 
     let mut changes = inventory.changes();
@@ -73,12 +80,17 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     }
     service.rebuild(&config, configured_at);
     warn_of_strays(&service, &config);
-    let sockets = Sockets::bind(&config.dnsd.listen)?;
+    let mut sockets = Sockets::bind(&config.dnsd.listen)?;
+    let mut followers = JoinSet::new();
+    if let Some(files) = certificate {
+        sockets.bind_encrypted(&config.dnsd, &files)?;
+        followers.spawn(files.follow());
+    }
     let follower = follow(service.clone(), config, configured_at, changes, running.reload.clone());
-    let follower = tokio::spawn(follower);
+    followers.spawn(follower);
     let ended = run(service.clone(), sockets, &running).await;
     service.queries.finish().await;
-    follower.abort();
+    followers.shutdown().await;
     inventory.stopped().await;
     ended
 }
@@ -112,8 +124,8 @@ async fn follow(
         };
         if reloaded {
             let newer = reload.borrow_and_update().clone();
-            if newer.dnsd.listen != config.dnsd.listen {
-                tracing::warn!("dnsd.listen changed: that takes a restart");
+            for key in needs_restart(&config.dnsd, &newer.dnsd) {
+                tracing::warn!("dnsd.{key} changed: that takes a restart");
             }
             if newer.dnsd.records != config.dnsd.records {
                 configured_at = now();
@@ -129,6 +141,16 @@ async fn follow(
             warn_of_strays(&service, &config);
         }
     }
+}
+
+/// Keys that only count at the start. The files of `tls` are another matter: what is in them counts when it changes.
+fn needs_restart(old: &Dnsd, new: &Dnsd) -> impl Iterator<Item = &'static str> {
+    let changed = [
+        (old.listen != new.listen, "listen"),
+        (old.tls != new.tls, "tls"),
+        (old.https != new.https, "https"),
+    ];
+    changed.into_iter().filter(|(changed, _)| *changed).map(|(_, key)| key)
 }
 
 /// Waits for a change; for ever when there will be none.
@@ -153,7 +175,7 @@ pub struct Sockets {
     /// Several an address.
     pub udp: Vec<::udp::Blocking>,
     /// One an address.
-    pub tcp: Vec<TcpListener>,
+    pub tcp: Vec<Listener>,
 }
 
 impl Sockets {
@@ -165,7 +187,7 @@ impl Sockets {
             let listener = tcp::listen(*address).with_context(|| format!("TCP {address}"))?;
             // Port 0 becomes a real one, which UDP takes too.
             let address = listener.local_addr().context("TCP address")?;
-            sockets.tcp.push(listener);
+            sockets.tcp.push(Listener { socket: listener, speaks: Speaks::Plain });
             for _ in 0..loops {
                 let options =
                     ::udp::Options { reuse_port: true, receive_buffer: RECEIVE_BUFFER, ..Default::default() };
@@ -176,13 +198,24 @@ impl Sockets {
         }
         Ok(sockets)
     }
+
+    /// And those of DNS over TLS and HTTPS.
+    fn bind_encrypted(&mut self, dnsd: &Dnsd, files: &Arc<Followed<Greetings>>) -> anyhow::Result<()> {
+        let tls = dnsd.tls.iter().flat_map(|tls| &tls.listen);
+        let tls = tls.map(|address| (address, Speaks::Tls(files.clone())));
+        let https = dnsd.https.iter().map(|address| (address, Speaks::Https(files.clone())));
+        for (address, speaks) in tls.chain(https) {
+            let socket = tcp::listen(*address).with_context(|| format!("{speaks} {address}"))?;
+            self.tcp.push(Listener { socket, speaks });
+        }
+        Ok(())
+    }
 }
 
 /// Serves until told to stop; a socket that dies ends everything.
 pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> anyhow::Result<()> {
     let shutdown = &running.shutdown;
-    let (waiting, connections) =
-        (Waiting::default(), Connections::new(places::limits(files::raise_limit()).0));
+    let (waiting, connections) = (Waiting::default(), Connections::with_files(files::raise_limit()));
     let mut loops: JoinSet<std::io::Result<()>> = JoinSet::new();
     let (udp, stop) =
         (sockets.udp.into_iter().map(Arc::new).collect::<Vec<_>>(), Arc::<AtomicBool>::default());
@@ -193,7 +226,8 @@ pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> 
         loops.spawn_blocking(move || udp::serve(service, socket, waiting, pulse, stop));
     }
     for listener in sockets.tcp {
-        tracing::info!(address = ?listener.local_addr().ok(), "serving DNS");
+        let (address, speaks) = (listener.socket.local_addr().ok(), &listener.speaks);
+        tracing::info!(?address, over = %speaks, "serving DNS");
         let pulse = running.pulse("tcp");
         loops.spawn(tcp::serve(service.clone(), listener, connections.clone(), pulse, shutdown.clone()));
     }

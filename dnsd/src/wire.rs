@@ -4,6 +4,7 @@
 mod name;
 mod query;
 mod reply;
+mod ttl;
 
 pub(crate) use name::name_end;
 pub use name::{HostText, WireName, suffixes, text, to_wire};
@@ -11,6 +12,7 @@ pub(crate) use query::read_opt;
 pub use query::{Edns, Message, Question, Silent, Tsig, read, read_answer};
 pub(crate) use reply::{AUTHORITATIVE, COPIED, RESPONSE, limit, write_opt};
 pub use reply::{push_name, truncate, write};
+pub use ttl::shortest_ttl;
 
 /// How a query came; decides how long its answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,12 +8,13 @@ use crate::metrics::Dropped;
 use futures::task::AtomicWaker;
 use std::{
     collections::HashMap,
+    future::poll_fn,
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::Context,
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -43,6 +44,9 @@ const AT_LEAST: Duration = Duration::from_secs(1);
 /// From this part of the places on, idle connections are closed sooner (RFC 7766 §6.2.3).
 const NEARLY_FULL: (usize, usize) = (3, 4);
 
+/// The time that idle connections have then. A guess: more than a round trip, and too little to hold places with.
+const IDLE_NEARLY_FULL: Duration = Duration::from_secs(2);
+
 /// Places of one kind.
 #[derive(Debug, Clone)]
 pub struct Places(Arc<Inner>);
@@ -51,6 +55,7 @@ pub struct Places(Arc<Inner>);
 struct Inner {
     max: usize,
     max_of_client: usize,
+    idle: Duration,
     taken: Mutex<Taken>,
     /// How many of them.
     count: AtomicUsize,
@@ -102,11 +107,12 @@ pub fn limits(files: usize) -> (usize, usize) {
 }
 
 impl Places {
-    /// So many.
-    pub fn new(max: usize) -> Places {
+    /// So many, for connections that may be idle so long.
+    pub fn new(max: usize, idle: Duration) -> Places {
         Places(Arc::new(Inner {
             max,
             max_of_client: (max / SHARE_OF_CLIENT).max(1),
+            idle,
             taken: Mutex::default(),
             count: AtomicUsize::new(0),
             began: Instant::now(),
@@ -151,10 +157,11 @@ impl Places {
         (u128::from(idle) >= AT_LEAST.as_millis()).then(|| idlest.clone())
     }
 
-    /// Whether idle connections should go sooner.
-    pub fn nearly_full(&self) -> bool {
+    /// How long a connection may be idle as things are now.
+    pub fn idle_allowed(&self) -> Duration {
         let (part, whole) = NEARLY_FULL;
-        self.0.count.load(Relaxed) * whole >= self.0.max * part
+        let nearly_full = self.0.count.load(Relaxed) * whole >= self.0.max * part;
+        if nearly_full { IDLE_NEARLY_FULL.min(self.0.idle) } else { self.0.idle }
     }
 
     /// For a task that has one of the places.
@@ -229,6 +236,11 @@ impl Place {
     /// All the places.
     pub fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// Waits until it is told something.
+    pub async fn leaves(&self) -> Leave {
+        poll_fn(|context| self.told(context).map_or(Poll::Pending, Poll::Ready)).await
     }
 
     /// What it is told; the task of `context` is woken when there is something.

@@ -36,12 +36,6 @@ use tokio::{
 /// Queries have one question and a few options: far below. A longer one ends the connection.
 pub(super) const MAX_QUERY: usize = 4096;
 
-/// How long a client may be silent between queries: what NSD and Knot allow, about (RFC 7766 §6.2.3 asks for seconds).
-pub(super) const IDLE: Duration = Duration::from_secs(10);
-
-/// The same where places are rare. A guess: more than a round trip, and too little to hold places with.
-const IDLE_NEARLY_FULL: Duration = Duration::from_secs(2);
-
 /// From the first byte of a query to its last: two segments, and one of them lost twice. A guess; a byte a second does not help.
 const ARRIVAL: Duration = Duration::from_secs(5);
 
@@ -164,7 +158,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Conversation<'s, S> {
             progress: false,
             doing: Doing::Idle,
             since,
-            timer: Box::pin(sleep_until(since + IDLE)),
+            timer: Box::pin(sleep_until(since + place.places().idle_allowed())),
         }
     }
 
@@ -352,8 +346,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Conversation<'s, S> {
     /// Ends what takes too long. The timer is set anew only when it would ring too late or has rung, not for each query.
     fn mind_the_time(&mut self, context: &mut Context) -> Poll<End> {
         let (allowed, reason) = match self.doing {
-            Doing::Idle if self.place.places().nearly_full() => (IDLE_NEARLY_FULL, Dropped::Idle),
-            Doing::Idle => (IDLE, Dropped::Idle),
+            Doing::Idle => (self.place.places().idle_allowed(), Dropped::Idle),
             Doing::Arriving => (ARRIVAL, Dropped::Slow),
             Doing::Sending => (UNREAD, Dropped::Unread),
             Doing::Waiting => return Poll::Pending,

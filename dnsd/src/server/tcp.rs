@@ -1,10 +1,16 @@
 //! TCP, whatever is spoken over it: connections are accepted, get a place or are closed, and are handed on.
 
-use super::{DEAD_AFTER, Service, pause, places::Places, stream::converse};
+use super::{
+    DEAD_AFTER, Service, https, pause,
+    places::{Place, Places, limits},
+    stream::converse,
+    tls::{Greetings, greet},
+};
 use crate::{access::Client, metrics::Count, wire::Transport};
+use certificates::Followed;
 use daemon::Pulse;
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -26,23 +32,75 @@ const KERNEL_BUFFER: u32 = 128 * 1024;
 /// Answers waited for at once, over all streams; past it they wait for their turn. As on UDP.
 const MAX_WAITING: usize = 1024;
 
+/// How long a client may be silent between queries: what NSD and Knot allow, about (RFC 7766 §6.2.3 asks for seconds).
+const IDLE: Duration = Duration::from_secs(10);
+
+/// The same where there was a handshake, which costs more than some idle seconds (RFC 7858 §3.4).
+const IDLE_ENCRYPTED: Duration = Duration::from_secs(30);
+
 /// The bounds on connections.
 #[derive(Clone)]
 pub struct Connections {
     plain: Places,
+    encrypted: Places,
     waiting: Arc<Semaphore>,
 }
 
 impl Connections {
-    /// So many of TCP.
-    pub fn new(plain: usize) -> Connections {
-        Connections { plain: Places::new(plain), waiting: Arc::new(Semaphore::new(MAX_WAITING)) }
+    /// As many as file descriptors allow.
+    pub fn with_files(files: usize) -> Connections {
+        let (plain, encrypted) = limits(files);
+        Connections {
+            plain: Places::new(plain, IDLE),
+            encrypted: Places::new(encrypted, IDLE_ENCRYPTED),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+        }
     }
 
     /// Tells them that the program ends, and waits for them.
     pub(super) async fn finish(&self) {
-        self.plain.finish().await;
+        tokio::join!(self.plain.finish(), self.encrypted.finish());
     }
+}
+
+/// What is spoken over connections to a listener.
+#[derive(Debug, Clone)]
+pub enum Speaks {
+    /// RFC 7766.
+    Plain,
+    /// RFC 7858.
+    Tls(Arc<Followed<Greetings>>),
+    /// RFC 8484.
+    Https(Arc<Followed<Greetings>>),
+}
+
+impl Speaks {
+    fn transport(&self) -> Transport {
+        match self {
+            Speaks::Plain => Transport::Tcp,
+            Speaks::Tls(_) => Transport::Tls,
+            Speaks::Https(_) => Transport::Https,
+        }
+    }
+}
+
+impl fmt::Display for Speaks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Speaks::Plain => "UDP and TCP",
+            Speaks::Tls(_) => "TLS",
+            Speaks::Https(_) => "HTTPS",
+        })
+    }
+}
+
+/// Bound and waiting.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// Over it.
+    pub speaks: Speaks,
 }
 
 /// Replicas share the port (SO_REUSEPORT); `[::]` leaves IPv4 to `0.0.0.0`. Connections inherit the options.
@@ -64,7 +122,7 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Accepts until told to stop.
 pub(super) async fn serve(
     service: Arc<Service>,
-    listener: TcpListener,
+    Listener { socket, speaks }: Listener,
     connections: Connections,
     pulse: Pulse,
     shutdown: CancellationToken,
@@ -74,7 +132,7 @@ pub(super) async fn serve(
     let mut errors = 0;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = socket.accept() => accepted,
             _ = beat.tick() => {
                 pulse.beat();
                 continue;
@@ -84,7 +142,7 @@ pub(super) async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 errors = 0;
-                admit(&service, stream, peer.ip(), &connections);
+                admit(&service, &speaks, stream, peer.ip(), &connections);
             }
             Err(error) if errors >= DEAD_AFTER => return Err(error),
             Err(error) => {
@@ -96,18 +154,59 @@ pub(super) async fn serve(
     }
 }
 
-/// Without a place a connection is closed at once.
-fn admit(service: &Arc<Service>, stream: TcpStream, client: IpAddr, connections: &Connections) {
-    let place = match connections.plain.take(client) {
+/// Without a place a connection is closed at once. Each kind has a task of its own size: that of HTTP/2 is ten times that of TCP.
+fn admit(
+    service: &Arc<Service>,
+    speaks: &Speaks,
+    stream: TcpStream,
+    client: IpAddr,
+    connections: &Connections,
+) {
+    let places = if matches!(speaks, Speaks::Plain) { &connections.plain } else { &connections.encrypted };
+    let place = match places.take(client) {
         Ok(place) => place,
         Err(reason) => return service.metrics.dropped(reason),
     };
-    let (service, waiting) = (service.clone(), connections.waiting.clone());
-    connections.plain.tasks().spawn(async move {
-        service.metrics.opened(Transport::Tcp);
-        let client = Client { address: client, transport: Transport::Tcp };
-        converse(&service, stream, client, &place, &waiting).await;
-        service.metrics.closed(Transport::Tcp);
-        drop(place);
-    });
+    let client = Client { address: client, transport: speaks.transport() };
+    let guest = Guest { service: service.clone(), client, place, waiting: connections.waiting.clone() };
+    service.metrics.opened(client.transport);
+    match speaks {
+        Speaks::Plain => places.tasks().spawn(guest.plain(stream)),
+        Speaks::Tls(files) => places.tasks().spawn(guest.tls(stream, files.current())),
+        Speaks::Https(files) => places.tasks().spawn(guest.https(stream, files.current())),
+    };
+}
+
+/// Who was given a place.
+struct Guest {
+    service: Arc<Service>,
+    client: Client,
+    place: Place,
+    waiting: Arc<Semaphore>,
+}
+
+impl Guest {
+    async fn plain(self, stream: TcpStream) {
+        converse(&self.service, stream, self.client, &self.place, &self.waiting).await;
+        self.service.metrics.closed(self.client.transport);
+    }
+
+    async fn tls(self, stream: TcpStream, greetings: Arc<Greetings>) {
+        let metrics = &self.service.metrics;
+        if let Some(stream) = greet(greetings.dot.clone(), stream, &self.place, metrics).await {
+            converse(&self.service, stream, self.client, &self.place, &self.waiting).await;
+        }
+        metrics.closed(self.client.transport);
+    }
+
+    async fn https(self, stream: TcpStream, greetings: Arc<Greetings>) {
+        let Guest { service, client, place, waiting } = self;
+        let metrics = &service.metrics;
+        if let Some(stream) = greet(greetings.doh.clone(), stream, &place, metrics).await {
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let desk = Arc::new(https::Desk::new(service.clone(), client, place, waiting));
+            https::converse(desk, stream, http2).await;
+        }
+        metrics.closed(client.transport);
+    }
 }

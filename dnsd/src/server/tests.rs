@@ -1,3 +1,7 @@
+//! The shell with real sockets.
+
+mod encrypted;
+
 use super::*;
 use crate::{
     access::Client,
@@ -38,7 +42,7 @@ pub(super) async fn start(
     // The port that TCP was given may be some client's on UDP.
     let bound = (0..20).find_map(|_| Sockets::bind(&[(Ipv4Addr::LOCALHOST, 0).into()]).ok());
     let sockets = bound.expect("a port that is free on both");
-    let address = sockets.tcp[0].local_addr().unwrap();
+    let address = sockets.tcp[0].socket.local_addr().unwrap();
     let told = running.clone();
     let task = tokio::spawn(async move { run(service, sockets, &told).await });
     (address, running, task)

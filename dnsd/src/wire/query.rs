@@ -251,7 +251,7 @@ impl Edns {
 }
 
 /// The end of a name that may end in a pointer; the pointer is not followed.
-fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match *bytes.get(at)? {
             0 => return Some(at + 1),

@@ -308,3 +308,24 @@ proptest! {
         prop_assert_eq!(reply[3] & 0x80, 0, "no recursion");
     }
 }
+
+#[test]
+fn the_shortest_ttl_is_of_any_record_but_opt() {
+    use super::shortest_ttl;
+    use hickory_proto::{
+        op::{Edns, Message},
+        rr::{Name, RData, Record, rdata::A},
+    };
+    let mut message = Message::query();
+    assert_eq!(shortest_ttl(&message.to_vec().unwrap()), None);
+    message.set_edns(Edns::new());
+    assert_eq!(shortest_ttl(&message.to_vec().unwrap()), None);
+    let record =
+        |ttl| Record::from_rdata(Name::from_ascii("a.b.").unwrap(), ttl, RData::A(A::new(10, 0, 0, 1)));
+    message.add_answer(record(60)).add_authority(record(9)).add_additional(record(300));
+    let bytes = message.to_vec().unwrap();
+    assert_eq!(shortest_ttl(&bytes), Some(9));
+    for length in 0..bytes.len() {
+        assert_eq!(shortest_ttl(&bytes[..length]), None, "cut at {length}");
+    }
+}

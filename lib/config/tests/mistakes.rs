@@ -491,7 +491,6 @@ fn keys_of_later_features_are_written_down_with_their_programs() {
         ("dhcpd: {v6: {server_id: LL 02:00:00:00:00:01}}", "1:9: dhcpd.v6: not served yet", vec![Dhcpd]),
         ("dnsd: {forward: [1.1.1.1]}", "1:8: dnsd.forward: not served yet", vec![Dnsd]),
         ("dnsd: {recursion_from: [10.0.0.0/8]}", "1:8: dnsd.recursion_from: not served yet", vec![Dnsd]),
-        ("dnsd: {tls: {cert: /c, key: /k}}", "1:8: dnsd.tls: not served yet", vec![Dnsd]),
     ] {
         let config = parse(text).unwrap_or_else(|mistakes| panic!("{}", mistakes.report(text)));
         let found: Vec<_> =

@@ -17,7 +17,7 @@ use smd_cache::{
     records::{Read, Records, decode_components, decode_interfaces},
     snapshot::{Snapshot, build},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, duplex},
     sync::Semaphore,
@@ -151,7 +151,8 @@ async fn over_udp(service: &Service, query: &[u8], when: When) -> Option<Vec<u8>
 async fn over_tcp(service: &Service, query: &[u8]) -> Option<Vec<u8>> {
     let (mut client, server) = duplex(1 << 16);
     let asker = self::client(Transport::Tcp);
-    let (place, waiting) = (Places::new(1).take(asker.address).ok()?, Semaphore::new(1));
+    let (place, waiting) =
+        (Places::new(1, Duration::from_secs(10)).take(asker.address).ok()?, Semaphore::new(1));
     let asking = async move {
         let framed = [&(query.len() as u16).to_be_bytes(), query].concat();
         client.write_all(&framed).await.ok()?;

@@ -1,6 +1,8 @@
 use super::*;
 use std::task::Waker;
 
+const IDLE: Duration = Duration::from_secs(30);
+
 fn client(number: u32) -> IpAddr {
     std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into()
 }
@@ -16,7 +18,7 @@ fn told(place: &Place) -> Option<Leave> {
 
 #[tokio::test(start_paused = true)]
 async fn one_client_cannot_take_every_place() {
-    let places = Places::new(160);
+    let places = Places::new(160, IDLE);
     let mut taken: Vec<_> = (0..160).map_while(|_| places.take(client(1)).ok()).collect();
     assert_eq!(taken.len(), 10);
     assert_eq!(places.take(client(1)).unwrap_err(), Dropped::OfClient);
@@ -29,7 +31,7 @@ async fn one_client_cannot_take_every_place() {
 
 #[tokio::test(start_paused = true)]
 async fn addresses_of_one_ipv6_network_are_one_client() {
-    let places = Places::new(160);
+    let places = Places::new(160, IDLE);
     let taken: Vec<_> =
         (1..=20).filter_map(|last| places.take(format!("fd00::{last:x}").parse().unwrap()).ok()).collect();
     assert_eq!(taken.len(), 10);
@@ -38,7 +40,7 @@ async fn addresses_of_one_ipv6_network_are_one_client() {
 
 #[tokio::test(start_paused = true)]
 async fn all_clients_together_are_bounded() {
-    let places = Places::new(100);
+    let places = Places::new(100, IDLE);
     let taken = fill(&places);
     assert_eq!(taken.len(), 100);
     assert_eq!(places.take(client(1000)).unwrap_err(), Dropped::Connections, "all of them have just come");
@@ -46,7 +48,7 @@ async fn all_clients_together_are_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn the_idle_make_room_for_who_comes() {
-    let places = Places::new(100);
+    let places = Places::new(100, IDLE);
     let taken = fill(&places);
     tokio::time::advance(AT_LEAST * 2).await;
     let new = places.take(client(1000)).unwrap();
@@ -60,7 +62,7 @@ async fn the_idle_make_room_for_who_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn the_busy_and_those_just_heard_of_stay() {
-    let places = Places::new(100);
+    let places = Places::new(100, IDLE);
     let taken = fill(&places);
     tokio::time::advance(AT_LEAST * 5).await;
     taken[..50].iter().for_each(Place::busy);
@@ -73,11 +75,22 @@ async fn the_busy_and_those_just_heard_of_stay() {
 
 #[tokio::test(start_paused = true)]
 async fn when_it_ends_all_are_told_and_nobody_comes() {
-    let places = Places::new(100);
+    let places = Places::new(100, IDLE);
     let taken = fill(&places);
     places.finish().await;
     assert!(taken.iter().all(|place| told(place) == Some(Leave::Drain)));
     assert!(places.take(client(7)).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fuller_it_is_the_sooner_the_idle_go() {
+    let places = Places::new(100, IDLE);
+    let mut taken = fill(&places);
+    assert_eq!(places.idle_allowed(), IDLE_NEARLY_FULL);
+    taken.truncate(75);
+    assert_eq!(places.idle_allowed(), IDLE_NEARLY_FULL);
+    taken.truncate(74);
+    assert_eq!(places.idle_allowed(), IDLE);
 }
 
 #[test]

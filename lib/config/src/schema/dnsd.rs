@@ -132,9 +132,7 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone], rep
     if !dnsd.https.is_empty() && section.field("tls").is_none() {
         section.mistake("https", "its certificate is that of `tls`, which is missing");
     }
-    for key in ["tls", "https", "recursion_from"] {
-        section.later(key, &[Program::Dnsd]);
-    }
+    section.later("recursion_from", &[Program::Dnsd]);
     if dnsd.transfer.is_some() && !replica {
         let message = "not with `inventory.replica: false`: without the whole inventory there are no whole zones to copy";
         section.mistake("transfer", message);
