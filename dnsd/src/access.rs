@@ -1,6 +1,6 @@
 //! Who may ask for what: networks of the configuration against the address a query came from.
 
-use crate::wire::Transport;
+use crate::{networks, wire::Transport};
 use config::Config;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -31,15 +31,28 @@ pub struct Rights {
 pub struct Access {
     /// `None`: everybody.
     query: Option<Vec<IpNet>>,
+    /// Nobody where there is no forwarder.
+    recursion: Vec<IpNet>,
     transfer: Vec<IpNet>,
 }
 
 impl Access {
-    /// From `dnsd.query_from` and `dnsd.transfer.allow`.
+    /// From `dnsd.query_from`, `dnsd.recursion_from` and `dnsd.transfer.allow`, and the addresses that this host has now.
     pub fn new(config: &Config) -> Access {
+        Access::of(config, networks::own)
+    }
+
+    /// Without a list nobody from outside may recurse (RFC 5358): then `own` says what else is inside.
+    fn of(config: &Config, own: impl FnOnce() -> Vec<IpNet>) -> Access {
         let transfer = config.dnsd.transfer.as_ref();
+        let recursion = match &config.dnsd.recursion_from {
+            _ if config.dnsd.forward.is_empty() => Vec::new(),
+            Some(listed) => listed.clone(),
+            None => [networks::private(), own()].concat(),
+        };
         Access {
             query: config.dnsd.query_from.clone(),
+            recursion,
             transfer: transfer.map(|transfer| transfer.allow.clone()).unwrap_or_default(),
         }
     }
@@ -51,15 +64,26 @@ impl Access {
 
     /// What this client may.
     pub fn rights(&self, client: Client) -> Rights {
-        let listed = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&client.address));
+        let listed = |networks: &[IpNet]| holds(networks, client.address);
         let denied = self.query.as_deref().is_some_and(|networks| !listed(networks));
-        Rights { denied, recursion: false, transfer: listed(&self.transfer) }
+        Rights { denied, recursion: listed(&self.recursion), transfer: listed(&self.transfer) }
     }
+
+    /// The one right that shows in every answer.
+    pub fn recursion(&self, client: Client) -> bool {
+        holds(&self.recursion, client.address)
+    }
+}
+
+fn holds(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::config;
 
     fn denied(config: &str, client: &str) -> bool {
         let client = Client { address: client.parse().unwrap(), transport: Transport::Udp };
@@ -79,5 +103,54 @@ mod tests {
         ] {
             assert_eq!(denied(config, client), wanted, "{config} {client}");
         }
+    }
+
+    fn recursive(configuration: &str, addresses: &[&str]) -> Vec<bool> {
+        let own = || vec!["198.51.100.7/24".parse().unwrap(), "2001:db8::7/64".parse().unwrap()];
+        let access = Access::of(&config(configuration), own);
+        let client = |text: &str| Client { address: text.parse().unwrap(), transport: Transport::Udp };
+        addresses.iter().map(|text| access.rights(client(text)).recursion).collect()
+    }
+
+    const INSIDE: [&str; 11] = [
+        "127.0.0.1",
+        "::1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.168.1.1",
+        "169.254.0.9",
+        "fd00::1",
+        "fe80::1",
+        "198.51.100.200",
+        "2001:db8::99",
+    ];
+    const OUTSIDE: [&str; 7] = [
+        "8.8.8.8",
+        "172.32.0.1",
+        "100.64.0.1",
+        "198.51.101.1",
+        "2001:db8:0:1::1",
+        "2606:4700::1",
+        "::ffff:8.8.8.8",
+    ];
+
+    #[test]
+    fn by_default_nobody_outside_may_recurse() {
+        let configured = "dnsd: {forward: [192.0.2.1]}";
+        assert_eq!(recursive(configured, &INSIDE), [true; 11]);
+        assert_eq!(recursive(configured, &OUTSIDE), [false; 7]);
+        assert_eq!(recursive(configured, &["::ffff:10.0.0.1"]), [true], "IPv4 in IPv6's clothes");
+    }
+
+    #[test]
+    fn a_list_is_all_that_counts_and_without_forwarders_it_counts_for_nothing() {
+        let listed = "dnsd: {forward: [192.0.2.1], recursion_from: [10.1.0.0/16, 8.8.8.8]}";
+        assert_eq!(
+            recursive(listed, &["10.1.2.3", "8.8.8.8", "10.2.0.1", "127.0.0.1"]),
+            [true, true, false, false]
+        );
+        assert_eq!(recursive("dnsd: {recursion_from: [10.0.0.0/8]}", &["10.1.2.3"]), [false]);
+        assert_eq!(recursive("dnsd: {forward: [192.0.2.1], recursion_from: []}", &INSIDE), [false; 11]);
     }
 }

@@ -347,8 +347,7 @@ fn authoritative<'a>(rcode: Rcode) -> Reply<'a> {
     Reply { authoritative: true, ..failure(rcode) }
 }
 
-/// No records, and nothing to be remembered.
-pub fn failure<'a>(rcode: Rcode) -> Reply<'a> {
+pub(crate) fn failure<'a>(rcode: Rcode) -> Reply<'a> {
     Reply {
         rcode,
         authoritative: false,

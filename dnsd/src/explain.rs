@@ -3,6 +3,7 @@
 //! The question goes through the same `wire::read`, `plan`, look-up and `decide` as a real one; only what counts and sends is
 //! left out. So what is explained is what is served.
 
+mod forwarded;
 mod question;
 mod records;
 mod words;
@@ -10,6 +11,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use forwarded::{Forwarded, explain as explain_forwarded};
 pub use question::Question;
 
 use crate::{

@@ -14,7 +14,10 @@ mod tally;
 pub use slots::Slot;
 pub use tally::{Count, Tally};
 
-use crate::wire::{Silent, Transport, kind};
+use crate::{
+    forward,
+    wire::{Silent, Transport, kind},
+};
 use certificates::Refusal;
 use prometheus_client::{
     encoding::EncodeMetric,
@@ -46,6 +49,8 @@ pub struct Metrics {
     pub slipped: Counter,
     /// Queries that have no line in the query log though it is on.
     pub unlogged: Counter,
+    /// Of forwarding.
+    pub forward: forward::Metrics,
 }
 
 /// Types that are counted apart.
@@ -175,6 +180,7 @@ impl Metrics {
             limited: Counter::default(),
             slipped: Counter::default(),
             unlogged: Counter::default(),
+            forward: forward::Metrics::new(registry),
         };
         metrics.enroll(metrics.shared.clone());
         registry

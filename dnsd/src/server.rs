@@ -3,6 +3,7 @@
 
 mod explain;
 mod files;
+mod forwarding;
 mod https;
 mod places;
 mod query_log;
@@ -71,6 +72,8 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     if let Some(files) = certificate.clone() {
         running.readiness.add("TLS", move || files.problem().map_or(State::Ready, State::Degraded));
     }
+    let forwarding = service.forwarding.clone();
+    running.readiness.add("forwarding", move || forwarding.readiness());
     running.admin(config.dnsd.admin, explain::page(service.clone())).await.context("admin HTTP")?;
 
     let mut changes = inventory.changes();
@@ -80,6 +83,7 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     }
     service.rebuild(&config, configured_at);
     warn_of_strays(&service, &config);
+    forwarding::warn_of_ourselves(&config);
     let mut sockets = Sockets::bind(&config.dnsd.listen)?;
     let mut followers = JoinSet::new();
     if let Some(files) = certificate {
@@ -91,6 +95,7 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let ended = run(service.clone(), sockets, &running).await;
     service.queries.finish().await;
     followers.shutdown().await;
+    service.forwarding.stopped().await;
     inventory.stopped().await;
     ended
 }
@@ -139,6 +144,7 @@ async fn follow(
         }
         if reloaded {
             warn_of_strays(&service, &config);
+            forwarding::warn_of_ourselves(&config);
         }
     }
 }

@@ -11,7 +11,7 @@ pub use name::{HostText, WireName, suffixes, text, to_wire};
 pub(crate) use query::read_opt;
 pub use query::{Edns, Message, Question, Silent, Tsig, read, read_answer};
 pub(crate) use reply::{AUTHORITATIVE, COPIED, RESPONSE, limit, write_opt};
-pub use reply::{push_name, truncate, write};
+pub use reply::{push_name, set_recursion_available, truncate, write};
 pub use ttl::shortest_ttl;
 
 /// How a query came; decides how long its answer may be.
@@ -61,11 +61,13 @@ pub enum Rcode {
     NotAuth,
     /// EDNS version above 0 (RFC 6891 §6.1.3).
     BadVers,
+    /// One that only forwarders say.
+    Other,
 }
 
 impl Rcode {
     /// Every code.
-    pub const ALL: [Rcode; 8] = [
+    pub const ALL: [Rcode; 9] = [
         Rcode::NoError,
         Rcode::FormErr,
         Rcode::ServFail,
@@ -74,7 +76,13 @@ impl Rcode {
         Rcode::Refused,
         Rcode::NotAuth,
         Rcode::BadVers,
+        Rcode::Other,
     ];
+
+    /// The one with this code.
+    pub fn of(code: u16) -> Rcode {
+        Rcode::ALL.into_iter().find(|rcode| rcode.code() == code).unwrap_or(Rcode::Other)
+    }
 
     /// All twelve bits; the upper eight travel in OPT.
     pub fn code(self) -> u16 {
@@ -87,6 +95,8 @@ impl Rcode {
             Rcode::Refused => 5,
             Rcode::NotAuth => 9,
             Rcode::BadVers => 16,
+            // Nobody's (RFC 6895 §2.3): never written, as forwarders' codes pass as numbers.
+            Rcode::Other => 15,
         }
     }
 
@@ -101,6 +111,7 @@ impl Rcode {
             Rcode::Refused => "refused",
             Rcode::NotAuth => "notauth",
             Rcode::BadVers => "badvers",
+            Rcode::Other => "other",
         }
     }
 }

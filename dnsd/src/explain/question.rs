@@ -53,9 +53,10 @@ impl Question {
         Ok(Question { name: to_wire(&name), kind, kind_text })
     }
 
-    /// The packet, as `dig +norec +noedns` sends it over TCP.
+    /// The packet, as `dig +noedns +noad` sends it over TCP.
     pub fn packet(&self) -> Vec<u8> {
         let mut bytes = vec![0; HEADER];
+        bytes[2] = 1; // recursion desired
         bytes[5] = 1; // one question
         bytes.extend_from_slice(&self.name);
         bytes.extend_from_slice(&self.kind.to_be_bytes());

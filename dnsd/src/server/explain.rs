@@ -1,11 +1,13 @@
 //! The page `/explain`: a made-up question on the way that real ones go, without counting or sending.
 
-use super::Service;
+use super::{Service, forwarding};
 use crate::{
     access::Rights,
-    decide::{self, Held, Key, Plan},
-    explain::{self, Asked, Explained, Known, Question, Sought},
-    wire::{self, HostText},
+    decide::{self, Decision, Forward, Held, Key, Plan},
+    explain::{self, Asked, Explained, Forwarded, Known, Question, Sought},
+    forward::{self, Asker, For},
+    wire::{self, HostText, Message, Transport},
+    zones::Zones,
 };
 use axum::{
     Json, Router,
@@ -14,7 +16,7 @@ use axum::{
     routing::get,
 };
 use inventory::Explanation;
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 use tokio::sync::Semaphore;
 
 /// Explanations at the same time; people ask for them one by one. Each may wait for smd-cache, as two packets do.
@@ -43,19 +45,45 @@ impl Service {
         let packet = question.packet();
         let message = wire::read(&packet).map_err(|_| "this is no question")?;
         let zones = self.zones.load_full();
-        let (decision, asked) = match decide::plan(&zones, &message, Rights::default()) {
+        // As whoever has the right to recurse.
+        let rights = Rights { recursion: !self.forwarding.list().is_empty(), ..Rights::default() };
+        let (decision, asked) = match decide::plan(&zones, &message, rights) {
             Plan::Done(decision) => (decision, None),
             Plan::Ask(key, pending) => {
                 let (sought, held) = (sought(&key), self.held(&key).await);
                 (decide::decide(pending, held.clone()), Some((sought, held)))
             }
         };
-        let reply = super::service::here(decision);
+        let reply = match decision {
+            Decision::Reply(reply) => reply,
+            Decision::Forward(forward) => {
+                let held = asked.map(|(_, held)| held);
+                return Ok(self.explain_forwarded(&question, &zones, held, &message, &forward).await);
+            }
+        };
         // smd-cache knows the same name in another zone, too.
         let elsewhere = zones.find(&question.name).is_none().then(|| sought(&Key::Name(&question.name)));
         let explained = asked.as_ref().map(|(sought, _)| sought).or(elsewhere.as_ref());
         let explanation = self.explanation(explained).await;
         Ok(explain::explain(Known { question: &question, zones: &zones, reply: &reply, asked, explanation }))
+    }
+
+    async fn explain_forwarded(
+        &self,
+        question: &Question,
+        zones: &Zones,
+        held: Option<Held>,
+        message: &Message<'_>,
+        forward: &Forward<'_>,
+    ) -> Explained {
+        let asker = Asker { address: Ipv4Addr::LOCALHOST.into(), spelled: forward.name };
+        let resolved = self.forwarding.resolve(&forwarding::question(message, forward), asker).await;
+        let client = For { message, transport: Transport::Tcp, aliases: &forward.aliases };
+        let mut bytes = Vec::new();
+        forward::write(client, &resolved.entry.answer, resolved.age, &mut bytes);
+        let forwarders = &self.forwarding.list();
+        let (resolved, message) = (&resolved, &bytes[..]);
+        explain::explain_forwarded(&Forwarded { question, zones, held, resolved, message, forwarders })
     }
 
     /// As for a packet.

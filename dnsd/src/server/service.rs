@@ -4,10 +4,11 @@ use super::query_log::QueryLog;
 use crate::{
     access::{Access, Client, Rights},
     decide::{self, Decision, Held, Key, Plan, Reply},
+    forward::Forwarding,
     limit::{Kind, Limiter, Verdict},
     metrics::{Count, Metrics, Slot},
     ready::{self, Burst, Placed},
-    wire::{self, HostText, Message, Rcode, Transport},
+    wire::{self, HostText, Message, Rcode},
     zones::Zones,
 };
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -24,9 +25,10 @@ const PACKET_DEADLINE: Duration = Duration::from_millis(400);
 pub struct Service {
     pub(super) inventory: Inventory,
     pub(super) zones: ArcSwap<Zones>,
-    access: ArcSwap<Access>,
+    pub(super) access: ArcSwap<Access>,
     limiter: ArcSwapOption<Limiter>,
     started: Instant,
+    pub(super) forwarding: Arc<Forwarding>,
     /// Counters.
     pub metrics: Metrics,
     /// A line for each query, where it is wanted.
@@ -48,6 +50,7 @@ pub enum Outcome {
 pub struct Moment<'s> {
     service: &'s Service,
     zones: Guard<Arc<Zones>>,
+    access: Guard<Arc<Access>>,
     /// The zones are of an inventory that is complete and may be served, and nothing about the client matters.
     in_place: bool,
     /// What limits answers, and the time by its clock.
@@ -95,6 +98,9 @@ impl Moment<'_> {
             out.clear();
             return self.service.decide_now(query, client, out);
         };
+        if self.access.recursion(client) {
+            wire::set_recursion_available(out);
+        }
         count.query(client.transport, placed.kind);
         count.reply(placed.slot, placed.rcode);
         Outcome::Reply
@@ -130,7 +136,9 @@ impl Service {
         queries.switch(config.dnsd.query_log);
         let limiter = config.dnsd.rate_limit.clone().map(|limit| Arc::new(Limiter::new(limit)));
         let (zones, limiter) = (ArcSwap::from_pointee(zones), ArcSwapOption::new(limiter));
-        Service { inventory, zones, access, limiter, started: Instant::now(), metrics, queries }
+        let forwarding = Arc::new(Forwarding::new(metrics.forward.clone()));
+        forwarding.configure(config);
+        Service { inventory, zones, access, limiter, started: Instant::now(), forwarding, metrics, queries }
     }
 
     /// Takes a new configuration or generation up.
@@ -140,6 +148,7 @@ impl Service {
         zones.count_in(&self.metrics);
         self.zones.store(Arc::new(zones));
         self.access.store(Arc::new(Access::new(config)));
+        self.forwarding.configure(config);
         self.queries.switch(config.dnsd.query_log);
         self.limit(config);
     }
@@ -157,13 +166,10 @@ impl Service {
     pub fn moment(&self) -> Moment<'_> {
         let zones = self.zones.load();
         let served = zones.complete && !self.inventory.is_expired();
-        let in_place = served && self.access.load().is_for_everybody() && !self.queries.is_on();
-        Moment {
-            service: self,
-            zones,
-            in_place,
-            limiter: self.limiter.load_full().map(|limiter| (limiter, self.clock())),
-        }
+        let access = self.access.load();
+        let in_place = served && access.is_for_everybody() && !self.queries.is_on();
+        let limiter = self.limiter.load_full().map(|limiter| (limiter, self.clock()));
+        Moment { service: self, zones, access, in_place, limiter }
     }
 
     /// Milliseconds since the start.
@@ -180,17 +186,23 @@ impl Service {
         let Some(message) = self.read(query) else { return Outcome::Silent };
         let began = self.queries.is_on().then(Instant::now);
         let zones = self.zones.load();
-        let decision = match decide::plan(&zones, &message, self.rights(client)) {
+        let rights = self.rights(client);
+        let decision = match decide::plan(&zones, &message, rights) {
             Plan::Done(decision) => decision,
             Plan::Ask(key, pending) => match self.peek(&key) {
                 Some(held) => decide::decide(pending, held),
                 None => return Outcome::Wait,
             },
         };
-        let reply = here(decision);
-        self.write(&zones, &message, client.transport, &reply, out);
+        let rcode = match decision {
+            Decision::Reply(reply) => self.write(&zones, &message, client, rights, &reply, out),
+            Decision::Forward(forward) => match self.forward_kept(&zones, &message, client, &forward, out) {
+                Some(rcode) => rcode,
+                None => return Outcome::Wait,
+            },
+        };
         if let Some(began) = began {
-            self.queries.note(client, reply.rcode, out, began.elapsed());
+            self.queries.note(client, rcode, out, began.elapsed());
         }
         Outcome::Reply
     }
@@ -200,7 +212,8 @@ impl Service {
         let began = Instant::now();
         let Some(message) = self.read(query) else { return false };
         let zones = self.zones.load_full();
-        let decision = match decide::plan(&zones, &message, self.rights(client)) {
+        let rights = self.rights(client);
+        let decision = match decide::plan(&zones, &message, rights) {
             Plan::Done(decision) => decision,
             Plan::Ask(key, pending) => {
                 let held = match self.peek(&key) {
@@ -210,11 +223,13 @@ impl Service {
                 decide::decide(pending, held)
             }
         };
-        let reply = here(decision);
-        self.write(&zones, &message, client.transport, &reply, out);
+        let rcode = match decision {
+            Decision::Reply(reply) => self.write(&zones, &message, client, rights, &reply, out),
+            Decision::Forward(forward) => self.forward(&zones, &message, client, &forward, out).await,
+        };
         let took = began.elapsed();
         self.metrics.took(client.transport, took);
-        self.queries.note(client, reply.rcode, out, took);
+        self.queries.note(client, rcode, out, took);
         true
     }
 
@@ -234,17 +249,27 @@ impl Service {
         &self,
         zones: &Zones,
         message: &Message,
-        transport: Transport,
+        client: Client,
+        rights: Rights,
         reply: &Reply,
         out: &mut Vec<u8>,
-    ) {
-        if wire::write(message, transport, reply, out) {
+    ) -> Rcode {
+        if wire::write(message, client.transport, reply, out) {
             self.metrics.truncated();
         }
+        if rights.recursion {
+            wire::set_recursion_available(out);
+        }
+        self.count(zones, message, client, reply.rcode);
+        reply.rcode
+    }
+
+    /// A query that was answered.
+    pub(super) fn count(&self, zones: &Zones, message: &Message, client: Client, rcode: Rcode) {
         let question = message.question.as_ref();
         let zone = question.and_then(|question| zones.find(question.name.as_bytes()));
-        self.metrics.query(transport, question.map_or(0, |question| question.kind));
-        self.metrics.reply(zone.map_or(Slot::NONE, |zone| zone.slot), reply.rcode);
+        self.metrics.query(client.transport, question.map_or(0, |question| question.kind));
+        self.metrics.reply(zone.map_or(Slot::NONE, |zone| zone.slot), rcode);
     }
 
     /// `None`: it takes waiting.
@@ -288,14 +313,6 @@ impl Service {
             (true, false) => State::Degraded(reason),
             (true, true) => State::Ready,
         }
-    }
-}
-
-/// Nobody has the right to recurse yet, so nothing is forwarded.
-pub(super) fn here(decision: Decision<'_>) -> Reply<'_> {
-    match decision {
-        Decision::Reply(reply) => reply,
-        Decision::Forward(_) => decide::failure(Rcode::ServFail),
     }
 }
 

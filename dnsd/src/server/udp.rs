@@ -9,6 +9,7 @@
 use super::{DEAD_AFTER, Outcome, PAUSE, Service};
 use crate::{
     access::Client,
+    forward,
     metrics::{Count, Dropped, Tally},
     ready::Burst,
     wire::Transport,
@@ -36,9 +37,10 @@ const BURST: usize = 64;
 /// How often a thread that hears nothing looks whether it should end: what the end waits at most for an idle socket.
 pub(super) const BEAT: Duration = Duration::from_millis(100);
 
-/// Look-ups that wait at once, over all sockets; each at most 400 ms. Past it queries are dropped and counted. A guess: at a
-/// thousand cold nodes a second it is not reached.
-const MAX_WAITING: usize = 1024;
+/// Queries that wait at once, over all sockets: for the inventory, each at most 400 ms, or for forwarders. Those have a bound of their own,
+/// past which they do not wait, so that as many are left for the inventory whatever is forwarded. Past it queries are dropped and
+/// counted. A guess: at a thousand cold nodes a second it is not reached.
+const MAX_WAITING: usize = 1024 + forward::MAX_WAITING;
 
 /// What one socket answers after it was told to stop: its queue, within reason. A guess, above any default receive buffer.
 const DRAINED_AT_MOST: usize = 65_536;

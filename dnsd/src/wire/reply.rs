@@ -14,6 +14,8 @@ const OPT_LENGTH: usize = 11;
 pub(crate) const RESPONSE: u16 = 0x8000;
 pub(crate) const AUTHORITATIVE: u16 = 0x0400;
 const TRUNCATED: u16 = 0x0200;
+/// In the fourth byte.
+const RECURSION_AVAILABLE: u8 = 0x80;
 /// Opcode, RD and CD of the query come back; AA, RA, AD and Z do not (RFC 1035 §4.1.1, RFC 4035 §3.2.2).
 pub(crate) const COPIED: u16 = 0x7800 | 0x0100 | 0x0010;
 
@@ -62,6 +64,12 @@ pub fn truncate(query: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// RA in an answer that was written: the client may have other names asked for.
+pub fn set_recursion_available(answer: &mut [u8]) {
+    answer[3] |= RECURSION_AVAILABLE;
+}
+
+/// Longest answer that this client can receive.
 pub(crate) fn limit(transport: Transport, edns: Option<Edns>) -> usize {
     match (transport, edns) {
         (Transport::Tcp | Transport::Tls | Transport::Https, _) => TCP_LIMIT,

@@ -26,8 +26,9 @@ pub use pattern::{Filling, Lacking, Nic, Part, Pattern};
 pub use records::{RecordData, RecordLine};
 pub use rules::{DomainAppend, Match, Rule, RuleLog};
 pub use schema::{
-    Boot, ClientTls, DhcpV4, DhcpV6, Dhcpd, DnsTls, Dnsd, Endpoint, Inventory, Listen, Missing, Pool,
-    RateLimit, ServerTls, Smd, SmdCache, Subnet, Tftpd, Transfer, Tsig, TsigAlgorithm, Unknown, Zone,
+    Boot, Carriage, ClientTls, DhcpV4, DhcpV6, Dhcpd, DnsTls, Dnsd, Endpoint, Forwarder, Inventory, Listen,
+    Missing, Pool, RateLimit, ServerTls, Smd, SmdCache, Subnet, Tftpd, Transfer, Tsig, TsigAlgorithm,
+    Unknown, Zone,
 };
 
 use ::values::Name;

@@ -212,17 +212,6 @@ pub fn ipv6(field: &Field) -> Option<Ipv6Addr> {
     })
 }
 
-/// An address of either family.
-pub fn ip(field: &Field) -> Option<IpAddr> {
-    let either = field.parse("an IP address", |text| {
-        text.parse::<IpAddr>().map_err(|_| format!("'{}' is no IP address", shorten(text)))
-    })?;
-    match either {
-        IpAddr::V4(_) => ipv4(field).map(IpAddr::V4),
-        IpAddr::V6(_) => ipv6(field).map(IpAddr::V6),
-    }
-}
-
 /// A network without host bits.
 pub fn network(field: &Field) -> Option<IpNet> {
     field.parse("a network such as 10.0.0.0/8", |text| {

@@ -233,6 +233,22 @@ fn values_that_cannot_be_are_mistakes() {
         ("dnsd: {zone_files: [/a, /a]}", "1:25: dnsd.zone_files[1]: listed already"),
         ("dnsd: {hosts_file: [/a]}", "1:20: dnsd.hosts_file: a list where text is wanted"),
         ("dnsd: {node_txt: maybe}", "1:18: dnsd.node_txt: 'maybe' is neither true nor false"),
+        (
+            "dnsd: {forward: [here]}",
+            "1:18: dnsd.forward[0]: 'here' is no address such as 1.1.1.1, 10.0.0.2:5353 or tls://NAME@9.9.9.9",
+        ),
+        ("dnsd: {forward: [0.0.0.0]}", "1:18: dnsd.forward[0]: 0.0.0.0:53 is nobody who could answer"),
+        ("dnsd: {forward: ['1.1.1.1:0']}", "1:18: dnsd.forward[0]: 1.1.1.1:0 is nobody who could answer"),
+        (
+            "dnsd: {forward: ['tls://a..b@9.9.9.9'], forward_ca: /c}",
+            "1:18: dnsd.forward[0]: 'a..b' is not a DNS name: labels of letters, digits, '-' and '_', at most 63 long, 253 in all",
+        ),
+        (
+            "dnsd: {forward: ['tls://9.9.9.9']}",
+            "1:17: dnsd.forward: tls:// needs `forward_ca`, the certificates to trust",
+        ),
+        ("dnsd: {forward: [1.1.1.1, '1.1.1.1:53']}", "1:17: dnsd.forward: 1.1.1.1:53 is listed twice"),
+        ("dnsd: {serve_stale: 0}", "1:21: dnsd.serve_stale: 0s is not between 1s and 168h"),
         ("dnsd: {tls: {cert: /c}}", "1:13: dnsd.tls: `key` is missing"),
         ("dnsd: {https: [0.0.0.0]}", "1:15: dnsd.https: its certificate is that of `tls`, which is missing"),
         (
@@ -483,14 +499,11 @@ coresmd.yaml:13:55: dhcpd.v4.unknown.pools[0].end: the pool ends at 10.0.0.1, be
 
 #[test]
 fn keys_of_later_features_are_written_down_with_their_programs() {
-    use Program::{Dhcpd, Dnsd, Tftpd};
+    use Program::{Dhcpd, Tftpd};
     for (text, key, programs) in [
-        ("zones: [{name: a, missing: forward}]", "1:19: zones[0].missing: not served yet", vec![Dnsd]),
         ("boot: {autoexec: true}", "1:8: boot.autoexec: not served yet", vec![Tftpd]),
         ("boot: {script_url6: 'http://[fd00::1]/'}", "1:8: boot.script_url6: not served yet", vec![Dhcpd]),
         ("dhcpd: {v6: {server_id: LL 02:00:00:00:00:01}}", "1:9: dhcpd.v6: not served yet", vec![Dhcpd]),
-        ("dnsd: {forward: [1.1.1.1]}", "1:8: dnsd.forward: not served yet", vec![Dnsd]),
-        ("dnsd: {recursion_from: [10.0.0.0/8]}", "1:8: dnsd.recursion_from: not served yet", vec![Dnsd]),
     ] {
         let config = parse(text).unwrap_or_else(|mistakes| panic!("{}", mistakes.report(text)));
         let found: Vec<_> =
@@ -507,8 +520,8 @@ inventory: {replica_file: off}
 boot: {autoexec: no, nbp: 'tftp://a/b'}
 dhcpd: {v4: {authoritative: false, hosts_file: /h, auto_configure: false, mtu: 1500, options: {42: 10.0.0.1}}}
 rules: ['boot_file:a,next_server:10.0.0.1,script_url:http://a/,mtu:9000', {options: {42: 10.0.0.1}}]
-dnsd: {forward: []}
-zones: [{name: a, missing: nxdomain}]
+dnsd: {forward: [1.1.1.1], recursion_from: [10.0.0.0/8], serve_stale: 24h}
+zones: [{name: a, missing: forward}]
 ";
     let config = parse(text).unwrap();
     assert_eq!(config.not_served, []);

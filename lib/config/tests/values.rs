@@ -126,6 +126,27 @@ fn everybody_may_ask_unless_networks_are_given() {
 }
 
 #[test]
+fn forwarders_are_addresses_with_a_port_and_a_name_to_verify_where_they_need_one() {
+    let config = good(
+        "dnsd: {forward_ca: /ca, forward: [1.1.1.1, '10.0.0.2:5353', 'fd00::1', '[fd00::1]:54', 'tls://9.9.9.9', \
+         'tls://dns.Quad9.net@9.9.9.9:8853', 'tls://[fd00::1]']}",
+    );
+    let forward: Vec<String> = config.dnsd.forward.iter().map(ToString::to_string).collect();
+    let wanted = [
+        "1.1.1.1:53",
+        "10.0.0.2:5353",
+        "[fd00::1]:53",
+        "[fd00::1]:54",
+        "tls://9.9.9.9:853",
+        "tls://dns.quad9.net@9.9.9.9:8853",
+        "tls://[fd00::1]:853",
+    ];
+    assert_eq!(forward, wanted);
+    let again = good(&format!("dnsd: {{forward_ca: /ca, forward: {forward:?}}}"));
+    assert_eq!(again.dnsd.forward, config.dnsd.forward, "what is shown can be written");
+}
+
+#[test]
 fn endpoints_are_tcp_or_unix() {
     let config = good("inventory: {endpoints: [http://smd-cache, 'http://[::1]:1/', unix:/run/a.sock]}");
     let expected = [

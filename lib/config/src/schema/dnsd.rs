@@ -1,8 +1,7 @@
 //! `dnsd`: the DNS server.
 
-use super::Zone;
+use super::{Forwarder, Zone, forward};
 use crate::{
-    Program,
     reader::{Field, Section},
     records::{self, RecordLine},
     scalars,
@@ -11,6 +10,7 @@ use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 use values::Name;
 
@@ -31,9 +31,13 @@ pub struct Dnsd {
     pub rate_limit: Option<RateLimit>,
     /// A line in the log for each query.
     pub query_log: bool,
-    /// Forwarders (later).
-    pub forward: Vec<IpAddr>,
-    /// Who may recurse (later); `None`: loopback, own subnets, private ranges.
+    /// Who is asked about names outside our zones, in this order.
+    pub forward: Vec<Forwarder>,
+    /// Certificates that those on TLS are verified by; there when there are such.
+    pub forward_ca: Option<PathBuf>,
+    /// How long past its time an answer of theirs is served while none of them answers.
+    pub serve_stale: Option<Duration>,
+    /// For whom they are asked; `None`: loopback, own subnets, private ranges.
     pub recursion_from: Option<Vec<IpNet>>,
     /// Zone-file lines, relative to the domain; their syntax is checked, dnsd turns them into records.
     pub records: Vec<RecordLine>,
@@ -106,6 +110,7 @@ pub enum TsigAlgorithm {
 }
 
 pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone], replica: bool) -> Dnsd {
+    let forwarding = forward::read(section);
     let dnsd = Dnsd {
         admin: section.get("admin", scalars::socket(27783)).unwrap_or((Ipv4Addr::LOCALHOST, 27783).into()),
         listen: section
@@ -116,7 +121,9 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone], rep
         query_from: section.list("query_from", network_or_address),
         rate_limit: section.optional("rate_limit", rate_limit),
         query_log: section.get("query_log", scalars::switch).unwrap_or(false),
-        forward: section.list("forward", scalars::ip).unwrap_or_default(),
+        forward: forwarding.forward,
+        forward_ca: forwarding.forward_ca,
+        serve_stale: forwarding.serve_stale,
         recursion_from: section.list("recursion_from", network_or_address),
         records: section.get("records", |field| records::read(field, domain, zones)).unwrap_or_default(),
         hosts_file: section.get("hosts_file", scalars::path),
@@ -125,14 +132,10 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone], rep
         search: section.get("search", search).unwrap_or_default(),
         transfer: section.optional("transfer", transfer),
     };
-    if !dnsd.forward.is_empty() {
-        section.later("forward", &[Program::Dnsd]);
-    }
     // The section may be there and have mistakes of its own.
     if !dnsd.https.is_empty() && section.field("tls").is_none() {
         section.mistake("https", "its certificate is that of `tls`, which is missing");
     }
-    section.later("recursion_from", &[Program::Dnsd]);
     if dnsd.transfer.is_some() && !replica {
         let message = "not with `inventory.replica: false`: without the whole inventory there are no whole zones to copy";
         section.mistake("transfer", message);

@@ -1,7 +1,6 @@
 //! `zones`: which names are ours.
 
 use crate::{
-    Program,
     pattern::Pattern,
     reader::{Field, Section},
     rules, scalars,
@@ -27,7 +26,7 @@ pub enum Missing {
     /// NXDOMAIN.
     #[default]
     Nxdomain,
-    /// The forwarders are asked (later).
+    /// Those of `dnsd.forward` are asked.
     Forward,
 }
 
@@ -66,9 +65,6 @@ fn zone(section: &Section, field: &Field) -> Option<Zone> {
     let nodes = section.get("nodes", rules::hostname);
     let networks = section.get("network", |field| rules::each_word(field, scalars::text)).unwrap_or_default();
     let missing = section.get("missing", missing).unwrap_or_default();
-    if missing == Missing::Forward {
-        section.later("missing", &[Program::Dnsd]);
-    }
     let zone = Zone { name: name?, nodes, networks, missing };
     if zone.is_reverse() && zone.nodes.is_some() {
         section.mistake("nodes", "a reverse zone names addresses, not nodes");
