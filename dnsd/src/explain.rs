@@ -13,6 +13,8 @@ mod tests;
 
 pub use forwarded::{Forwarded, explain as explain_forwarded};
 pub use question::Question;
+#[cfg(test)]
+pub use records::name as name_of;
 
 use crate::{
     decide::{Held, Reply},

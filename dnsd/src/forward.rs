@@ -44,6 +44,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+#[cfg(test)]
+use udp::UDP_WAIT;
 use upstream::Upstream;
 
 /// From the question to SERVFAIL: three forwarders that do not answer, or two of which one is on TCP. Clients give up after 5 s.
@@ -55,6 +57,9 @@ pub const MAX_FLIGHTS: usize = 256;
 
 /// Queries that wait for forwarders at once; past it they get SERVFAIL, so that clients turn to another server. A guess.
 pub const MAX_WAITING: usize = 1024;
+
+/// What a flight may take beyond its time until those who wait have heard: so that they hear, and hear the same.
+const LANDING: Duration = Duration::from_millis(100);
 
 /// How long forwarders are waited for when there is an answer past its time (RFC 8767 §5: the client response timer).
 const STALE_AFTER: Duration = Duration::from_millis(1800);
@@ -155,7 +160,7 @@ impl Forwarding {
             Ok(flight) => flight,
             Err(source) => return instead(source),
         };
-        let patience = if kept.is_some() { STALE_AFTER } else { TOTAL_WAIT };
+        let patience = if kept.is_some() { STALE_AFTER } else { TOTAL_WAIT + LANDING };
         let landed = timeout(patience, flight.wait_for(Option::is_some)).await;
         let landed = landed.ok().and_then(|landed| landed.ok()?.clone());
         match landed {

@@ -123,20 +123,24 @@ impl Forwarding {
             let upstreams = self.upstreams.load_full();
             let (up, down): (Vec<_>, Vec<_>) = upstreams.iter().partition(|upstream| upstream.is_up());
             let hopeless = up.is_empty();
+            let mut may_pass = false;
             for upstream in if hopeless { down } else { up } {
                 let (answer, needs_probing) = upstream.ask(question, spelled).await;
                 if needs_probing {
                     self.probe(upstream);
                 }
-                if let Ok(answer) = answer {
-                    let done = !answer.is_failure();
-                    *best = Some((answer, upstream.name.clone()));
-                    if done {
-                        return;
+                match answer {
+                    Ok(answer) => {
+                        let done = !answer.is_failure();
+                        *best = Some((answer, upstream.name.clone()));
+                        if done {
+                            return;
+                        }
                     }
+                    Err(failure) => may_pass |= !failure.is_lasting(),
                 }
             }
-            if hopeless || best.is_some() {
+            if hopeless || !may_pass || best.is_some() {
                 return;
             }
         }

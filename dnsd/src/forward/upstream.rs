@@ -52,7 +52,7 @@ impl Failure {
     }
 
     /// The next query would fare no better.
-    fn is_lasting(&self) -> bool {
+    pub fn is_lasting(&self) -> bool {
         matches!(self, Failure::Unreachable | Failure::Tls(_))
     }
 }
