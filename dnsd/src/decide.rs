@@ -368,3 +368,6 @@ fn done(reply: Reply<'_>) -> Plan<'_> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod forwarding_tests;

@@ -25,7 +25,7 @@ mod udp;
 mod upstream;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use answer::Answer;
 pub use cache::Entry;

@@ -74,6 +74,7 @@ pub struct Cache {
 impl Default for Cache {
     fn default() -> Cache {
         let bounded = |bytes| {
+            #[expect(clippy::borrowed_box, reason = "moka hands the key out so")]
             let weigh = |key: &Box<[u8]>, entry: &Arc<Entry>| {
                 (key.len() + entry.answer.bytes.len() + OVERHEAD) as u32
             };

@@ -86,3 +86,6 @@ pub(super) fn warn_of_ourselves(config: &Config) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
