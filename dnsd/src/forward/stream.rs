@@ -19,8 +19,12 @@ use tokio_util::task::TaskTracker;
 /// How long a whole exchange may take, handshakes included: four times there and back, and the forwarder's own work.
 pub const STREAM_WAIT: Duration = Duration::from_secs(2);
 
-/// A connection unused for so long is closed: servers close theirs after 10 to 30 s (RFC 7766 §6.2.3).
-const IDLE: Duration = Duration::from_secs(8);
+/// A connection unused for so long is closed: servers have few places for them (dnsmasq 20), and close theirs after 10 to 30 s
+/// (RFC 7766 §6.2.3).
+const IDLE: Duration = Duration::from_secs(2);
+
+/// The same with TLS, where a new one costs both sides a handshake.
+const IDLE_TLS: Duration = Duration::from_secs(8);
 
 /// Queries on a connection that were not answered yet: as many as there are flights.
 const MAX_PIPELINED: usize = super::MAX_FLIGHTS;
@@ -103,10 +107,10 @@ async fn serve(address: SocketAddr, tls: Option<Arc<Tls>>, mut requests: mpsc::R
     };
     let connected = timeout(STREAM_WAIT, connected).await.unwrap_or(Err(Failure::Timeout));
     let (why, pending) = match (connected, tls) {
-        (Ok(stream), None) => converse(stream, &mut requests).await,
+        (Ok(stream), None) => converse(stream, &mut requests, IDLE).await,
         (Ok(stream), Some(tls)) => {
             match timeout(STREAM_WAIT, tls.connect(stream)).await.unwrap_or(Err(Failure::Timeout)) {
-                Ok(stream) => converse(stream, &mut requests).await,
+                Ok(stream) => converse(stream, &mut requests, IDLE_TLS).await,
                 Err(failure) => (failure, HashMap::new()),
             }
         }
@@ -129,6 +133,7 @@ type Waiting = HashMap<u16, Pending>;
 async fn converse(
     stream: impl AsyncRead + AsyncWrite,
     requests: &mut mpsc::Receiver<Request>,
+    idle: Duration,
 ) -> (Failure, Waiting) {
     let (mut reader, mut writer): (ReadHalf<_>, WriteHalf<_>) = split(stream);
     let mut pending = Waiting::new();
@@ -153,7 +158,7 @@ async fn converse(
                 }
                 _ => break,
             },
-            () = sleep(IDLE) => break,
+            () = sleep(idle) => break,
         }
         if pending.len() == MAX_PIPELINED {
             pending.retain(|_, pending| !pending.reply.is_closed());

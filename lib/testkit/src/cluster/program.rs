@@ -152,6 +152,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("dhcpcd", "dhcpcd-base"),
     ("dhcping", "dhcping"),
     ("dhcp_release", "dnsmasq-utils"),
+    ("dnsmasq", "dnsmasq-base"),
 ];
 
 /// Where a program is.

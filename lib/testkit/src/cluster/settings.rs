@@ -3,7 +3,7 @@
 use super::{RELAY, SERVER, SMD_PORT};
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
-/// Keys of the sections `smd_cache`, `inventory` and `dhcpd.v4` with their values as YAML, and whatever sections come after.
+/// Keys of the sections `smd_cache`, `inventory`, `dhcpd.v4` and `dnsd` with their values as YAML, and whatever sections come after.
 ///
 /// Files that programs write are in the cluster's folder `var`, which stands for `/var/lib/coresmd`.
 #[derive(Debug, Clone)]
@@ -11,13 +11,20 @@ pub struct Settings {
     smd_cache: BTreeMap<String, String>,
     inventory: BTreeMap<String, String>,
     dhcp4: BTreeMap<String, String>,
+    dnsd: BTreeMap<String, String>,
     more: String,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
         let keys = BTreeMap::new;
-        let none = Settings { smd_cache: keys(), inventory: keys(), dhcp4: keys(), more: String::new() };
+        let none = Settings {
+            smd_cache: keys(),
+            inventory: keys(),
+            dhcp4: keys(),
+            dnsd: keys(),
+            more: String::new(),
+        };
         none.dhcp4("listen", &format!(r#"["{SERVER}:67"]"#))
             .dhcp4("server_id", &SERVER.to_string())
             .dhcp4("lease_time", "1h")
@@ -25,6 +32,8 @@ impl Default for Settings {
             .dhcp4("netmask", "255.255.255.0")
             .dhcp4("dns", &format!("[{SERVER}]"))
             .dhcp4("subnets", &format!("[{{cidr: 10.40.1.0/24, router: [{RELAY}]}}]"))
+            .dnsd("listen", r#"["0.0.0.0:53"]"#)
+            .dnsd("records", &format!(r#"["smd A {SERVER}"]"#))
             .inventory("endpoints", r#"["http://127.0.0.1:27780"]"#)
             .inventory("replica_file", "VAR/replica-{program}")
             .smd_cache("listen", r#"["0.0.0.0:27780"]"#)
@@ -59,6 +68,12 @@ impl Settings {
         self
     }
 
+    /// A key of `dnsd`; `VAR` stands for the folder of files.
+    pub fn dnsd(mut self, key: &str, value: &str) -> Settings {
+        self.dnsd.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
     /// Further sections: lines as they are.
     pub fn more(mut self, lines: &str) -> Settings {
         self.more.push_str(lines);
@@ -85,7 +100,7 @@ impl Settings {
             })
         };
         let (inventory, smd_cache) = (section(&self.inventory, "  "), section(&self.smd_cache, "  "));
-        let dhcp4 = section(&self.dhcp4, "    ");
+        let (dhcp4, dnsd) = (section(&self.dhcp4, "    "), section(&self.dnsd, "  "));
         let (root, more) = (folder.join("tftp"), &self.more);
         let text = format!(
             r#"domain: openchami.cluster
@@ -96,9 +111,7 @@ inventory:
 {smd_cache}dhcpd:
   v4:
 {dhcp4}dnsd:
-  listen: ["0.0.0.0:53"]
-  records: ["smd A {SERVER}"]
-tftpd:
+{dnsd}tftpd:
   listen: ["0.0.0.0:69"]
   root: {}
 {more}"#,

@@ -13,6 +13,7 @@ mod dhcp_options;
 mod dns;
 mod explain;
 mod foreign;
+mod forwarding;
 mod fresh;
 mod grpc;
 mod guard;
