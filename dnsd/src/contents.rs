@@ -3,22 +3,25 @@
 
 use crate::{
     decide::POSITIVE_TTL,
+    node_text,
     wire::{RrSet, kind, push_name},
 };
 use inventory::{Bearers, Holders};
 use std::net::IpAddr;
 
 /// The records of a machine's name, by type in the order in which ANY prefers them. None: the name exists without any.
-pub fn of_name(bearers: &Bearers) -> Vec<RrSet> {
-    let kinds = [kind::A, kind::AAAA];
-    kinds.into_iter().filter_map(|kind| addresses(&bearers.addresses, kind)).collect()
+/// `texts`: TXT is among them.
+pub fn of_name(bearers: &Bearers, texts: bool) -> Vec<RrSet> {
+    let kinds = [kind::A, kind::AAAA, kind::TXT];
+    kinds.into_iter().filter_map(|kind| of_name_and_kind(bearers, kind, texts)).collect()
 }
 
 /// One set of them: of this type, or for ANY the first there is (RFC 8482 §4.1).
-pub fn of_name_and_kind(bearers: &Bearers, kind: u16) -> Option<RrSet> {
+pub fn of_name_and_kind(bearers: &Bearers, kind: u16, texts: bool) -> Option<RrSet> {
     match kind {
         kind::A | kind::AAAA => addresses(&bearers.addresses, kind),
-        kind::ANY => of_name(bearers).into_iter().next(),
+        kind::TXT if texts => node_text::facts(&bearers.components),
+        kind::ANY => of_name(bearers, texts).into_iter().next(),
         _ => None,
     }
 }

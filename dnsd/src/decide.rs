@@ -16,6 +16,9 @@ use crate::{
     wire::{CLASS_IN, Message, RrSet, kind},
     zones::{NEGATIVE_TTL, Zone, Zones},
 };
+mod additional;
+mod search;
+
 use config::Missing;
 use inventory::{Bearers, Holders, Lookup};
 use std::{net::IpAddr, ops::RangeInclusive};
@@ -63,6 +66,8 @@ pub struct Reply<'a> {
     pub authority: Option<Authority<'a>>,
     /// Addresses of a delegation's servers.
     pub glue: Vec<(&'a [u8], &'a RrSet)>,
+    /// Addresses that the client would ask for next; left out where they do not fit (RFC 2181 §9).
+    pub additional: Vec<(&'a [u8], RrSet)>,
 }
 
 /// The answer section, without aliases.
@@ -136,6 +141,8 @@ struct Place<'a> {
     exists: bool,
     /// This client may have other names asked for.
     recursion: bool,
+    /// Machines have TXT records.
+    node_txt: bool,
 }
 
 /// Answers from the configuration alone, or says what to ask for.
@@ -156,7 +163,8 @@ pub fn plan<'a>(zones: &'a Zones, message: &'a Message, rights: Rights) -> Plan<
     // Without RD nobody has answers of others fetched, nor sees which are remembered.
     let recursion = rights.recursion && message.recursion_desired();
     match zones.find(name) {
-        Some(zone) => follow(zones, zone, name, question.kind, recursion),
+        Some(zone) => follow(zones, zone, name, question.kind, recursion, Vec::new()),
+        None if let Some(plan) = search::look(zones, message, name, question.kind, recursion) => plan,
         None => Plan::Done(elsewhere(zones, Vec::new(), name, question.kind, recursion)),
     }
 }
@@ -175,7 +183,9 @@ fn elsewhere<'a>(
         (true, _) => failure(Rcode::ServFail),
         (_, true) => return leave(aliases, name, kind),
         // The client asks on.
-        (_, false) if !aliases.is_empty() => Reply { aliases, ..authoritative(Rcode::NoError) },
+        (_, false) if !aliases.is_empty() => {
+            Reply { authoritative: is_ours(&aliases), aliases, ..failure(Rcode::NoError) }
+        }
         (_, false) => failure(Rcode::Refused),
     })
 }
@@ -189,7 +199,8 @@ fn leave<'a>(aliases: Vec<&'a Alias>, name: &'a [u8], kind: u16) -> Decision<'a>
         Outside::NoData => (Rcode::NoError, Answer::Nothing),
         Outside::Here(set) => (Rcode::NoError, Answer::Set(set)),
     };
-    Decision::Reply(Reply { authoritative: !aliases.is_empty(), aliases, answer, ..failure(rcode) })
+    let authoritative = !aliases.is_empty() && is_ours(&aliases);
+    Decision::Reply(Reply { authoritative, aliases, answer, ..failure(rcode) })
 }
 
 /// Combines what the configuration says with what the inventory holds.
@@ -215,8 +226,8 @@ fn follow<'a>(
     mut name: &'a [u8],
     kind: u16,
     recursion: bool,
+    mut aliases: Vec<&'a Alias>,
 ) -> Plan<'a> {
-    let mut aliases = Vec::new();
     loop {
         if let Some((owner, set)) = zones.records.cut(&zone.apex, name)
             && !(kind == kind::DS && owner == name)
@@ -239,8 +250,13 @@ fn follow<'a>(
     }
     let node = zones.records.node(name);
     let at_apex = *name == *zone.apex;
-    let place = Place { zone, name, kind, aliases, exists: at_apex || node.is_some(), recursion };
-    place.plan(node, at_apex)
+    let exists = at_apex || node.is_some();
+    let node_txt = zones.node_txt;
+    let place = Place { zone, name, kind, aliases, exists, recursion, node_txt };
+    match place.plan(node, at_apex) {
+        Plan::Done(Decision::Reply(reply)) => done(additional::add(zones, reply)),
+        other => other,
+    }
 }
 
 impl<'a> Place<'a> {
@@ -252,7 +268,11 @@ impl<'a> Place<'a> {
             // There is one, but nobody has told its serial yet.
             return error(Rcode::ServFail);
         }
-        let machines_have = matches!(self.kind, kind::A | kind::AAAA | kind::PTR | kind::ANY);
+        let machines_have = match self.kind {
+            kind::A | kind::AAAA | kind::PTR | kind::ANY => true,
+            kind::TXT => self.node_txt,
+            _ => false,
+        };
         if self.exists && !machines_have {
             return done(self.no_data());
         }
@@ -285,7 +305,7 @@ impl<'a> Place<'a> {
     }
 
     fn machine(self, bearers: &Bearers) -> Reply<'a> {
-        match contents::of_name_and_kind(bearers, self.kind) {
+        match contents::of_name_and_kind(bearers, self.kind, self.node_txt) {
             Some(set) => self.found(Answer::Made(set)),
             None => self.no_data(),
         }
@@ -300,7 +320,12 @@ impl<'a> Place<'a> {
     }
 
     fn found(self, answer: Answer<'a>) -> Reply<'a> {
-        Reply { aliases: self.aliases, answer, ..authoritative(Rcode::NoError) }
+        Reply {
+            authoritative: is_ours(&self.aliases),
+            aliases: self.aliases,
+            answer,
+            ..failure(Rcode::NoError)
+        }
     }
 
     fn no_data(self) -> Reply<'a> {
@@ -323,7 +348,12 @@ impl<'a> Place<'a> {
     fn negative(self, rcode: Rcode) -> Reply<'a> {
         let Some(set) = &self.zone.soa else { return failure(Rcode::ServFail) };
         let authority = Authority { owner: &self.zone.apex, set, ttl: set.ttl.min(NEGATIVE_TTL) };
-        Reply { aliases: self.aliases, authority: Some(authority), ..authoritative(rcode) }
+        Reply {
+            authoritative: is_ours(&self.aliases),
+            aliases: self.aliases,
+            authority: Some(authority),
+            ..failure(rcode)
+        }
     }
 }
 
@@ -335,7 +365,7 @@ fn delegation<'a>(zones: &'a Zones, aliases: Vec<&'a Alias>, owner: &'a [u8], se
         sets.filter(|set| matches!(set.kind, kind::A | kind::AAAA)).map(move |set| (server, set))
     };
     Reply {
-        authoritative: !aliases.is_empty(),
+        authoritative: !aliases.is_empty() && is_ours(&aliases),
         aliases,
         authority: Some(Authority { owner, set, ttl: set.ttl }),
         glue: set.data.iter().flat_map(|server| addresses(server)).collect(),
@@ -343,8 +373,9 @@ fn delegation<'a>(zones: &'a Zones, aliases: Vec<&'a Alias>, owner: &'a [u8], se
     }
 }
 
-fn authoritative<'a>(rcode: Rcode) -> Reply<'a> {
-    Reply { authoritative: true, ..failure(rcode) }
+/// AA: the question is in a zone of ours, and not only what a search made of it.
+fn is_ours(aliases: &[&Alias]) -> bool {
+    aliases.first().is_none_or(|first| !first.searched)
 }
 
 pub(crate) fn failure<'a>(rcode: Rcode) -> Reply<'a> {
@@ -355,6 +386,7 @@ pub(crate) fn failure<'a>(rcode: Rcode) -> Reply<'a> {
         answer: Answer::Nothing,
         authority: None,
         glue: Vec::new(),
+        additional: Vec::new(),
     }
 }
 

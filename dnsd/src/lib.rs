@@ -11,6 +11,7 @@ pub mod forward;
 pub mod limit;
 pub mod metrics;
 mod networks;
+pub mod node_text;
 pub mod outside;
 pub mod ready;
 pub mod records;

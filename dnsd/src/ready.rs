@@ -142,7 +142,7 @@ fn put(zones: &Zones, replica: &Replica, name: &[u8], entries: &mut Vec<u8>) -> 
     let Some(zone) = zones.find(name) else { return false };
     let own = zones.records.node(name);
     let at_apex = *name == *zone.apex;
-    let held = held(zone, replica, name);
+    let held = held(zones, zone, replica, name);
     if own.is_none() && held.is_none() && !at_apex {
         return false;
     }
@@ -166,10 +166,10 @@ fn put(zones: &Zones, replica: &Replica, name: &[u8], entries: &mut Vec<u8>) -> 
 }
 
 /// What the inventory has there; `None`: it does not know the name.
-fn held(zone: &Zone, replica: &Replica, name: &[u8]) -> Option<Vec<RrSet>> {
+fn held(zones: &Zones, zone: &Zone, replica: &Replica, name: &[u8]) -> Option<Vec<RrSet>> {
     if !zone.reverse {
         let bearers = replica.name(HostText::of(name)?.as_str())?;
-        return Some(contents::of_name(&bearers));
+        return Some(contents::of_name(&bearers, zones.node_txt));
     }
     match reverse::parse(name)? {
         reverse::Reverse::Address(address) => {

@@ -31,6 +31,8 @@ pub struct Alias {
     pub target: Box<[u8]>,
     /// Seconds.
     pub ttl: u32,
+    /// Made by `dnsd.search`, and in no zone of ours.
+    pub searched: bool,
 }
 
 impl Node {
@@ -52,7 +54,7 @@ impl Records {
         }
         for node in records.nodes.values_mut() {
             if let Some(set) = node.set(kind::CNAME).cloned() {
-                node.alias = Some(Alias { target: set.data[0].clone(), ttl: set.ttl });
+                node.alias = Some(Alias { target: set.data[0].clone(), ttl: set.ttl, searched: false });
                 node.sets = vec![RrSet { data: vec![set.data[0].clone()], ..set }];
             }
         }

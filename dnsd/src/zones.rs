@@ -40,6 +40,10 @@ pub struct Zones {
     pub complete: bool,
     /// Something said which zones are ours: the file, or the inventory. Before, any name may turn out to be.
     pub told: bool,
+    /// Machines have TXT records.
+    pub node_txt: bool,
+    /// Domains in which short names are looked for (wire form), in order.
+    pub search: Vec<Box<[u8]>>,
     /// Everything that they hold.
     pub ready: Ready,
     longest_apex: usize,
@@ -111,6 +115,8 @@ impl Zones {
             loaded,
             complete: replica.is_complete(),
             told: loaded || !configured(config).is_empty(),
+            node_txt: config.dnsd.node_txt,
+            search: config.dnsd.search.iter().map(to_wire).collect(),
             ready: Ready::default(),
             longest_apex,
             replica: replica.clone(),
@@ -128,7 +134,8 @@ impl Zones {
             let said = |zone: &Zone| (zone.apex.clone(), (zone.number, zone.ns.clone(), zone.missing));
             named.map(said).collect::<HashMap<_, _>>()
         };
-        self.records == other.records && named(self) == named(other)
+        let texts = self.node_txt == other.node_txt;
+        texts && self.records == other.records && named(self) == named(other)
     }
 
     /// The inventory it was made of.

@@ -5,6 +5,10 @@ use crate::{
 };
 use inventory::Replica;
 
+mod additional;
+mod search;
+mod texts;
+
 const SOA: &str = "cluster.local. 5 SOA ns.cluster.local. hostmaster.cluster.local. 1000 60 30 604800 5";
 
 /// The answers of the fixture's cluster to a table of questions.
@@ -187,9 +191,14 @@ fn configured_records_stand_beside_machines() {
             ("smd.cluster.local. AAAA", "NoError aa; smd.cluster.local. 60 AAAA fd00:16::253"),
             (
                 "_ntp._udp.cluster.local. SRV",
-                "NoError aa; _ntp._udp.cluster.local. 60 SRV 0 5 123 smd.cluster.local.",
+                "NoError aa; _ntp._udp.cluster.local. 60 SRV 0 5 123 smd.cluster.local.; ; \
+                 smd.cluster.local. 60 A 172.16.0.253, smd.cluster.local. 60 AAAA fd00:16::253",
             ),
-            ("mail.cluster.local. MX", "NoError aa; mail.cluster.local. 60 MX 10 smd.cluster.local."),
+            (
+                "mail.cluster.local. MX",
+                "NoError aa; mail.cluster.local. 60 MX 10 smd.cluster.local.; ; \
+                 smd.cluster.local. 60 A 172.16.0.253, smd.cluster.local. 60 AAAA fd00:16::253",
+            ),
             ("text.cluster.local. TXT", "NoError aa; text.cluster.local. 60 TXT one twothree"),
             ("nid0001.cluster.local. TXT", "NoError aa; nid0001.cluster.local. 60 TXT hello"),
             ("nid0001.cluster.local. A", "NoError aa; nid0001.cluster.local. 60 A 172.16.0.1"),

@@ -32,6 +32,11 @@ pub fn authority(reply: &Reply<'_>) -> Vec<String> {
     section.flat_map(|authority| set_lines(authority.owner, authority.ttl, authority.set)).collect()
 }
 
+/// Addresses of servers that the answer names, where they fit.
+pub fn additional(reply: &Reply<'_>) -> Vec<String> {
+    reply.additional.iter().flat_map(|(owner, set)| set_lines(owner, set.ttl, set)).collect()
+}
+
 fn set_lines(owner: &[u8], ttl: u32, set: &RrSet) -> Vec<String> {
     set.data.iter().map(|data| line(owner, ttl, set.kind, &rdata(set.kind, data))).collect()
 }

@@ -40,8 +40,12 @@ fn asked(line: &str) -> Asked {
 
 /// Answered as a packet is, and put into words.
 fn explained(line: &str, replica: &Replica) -> Explained {
+    explained_by(CONFIG, line, replica)
+}
+
+fn explained_by(configuration: &str, line: &str, replica: &Replica) -> Explained {
     let question = Question::of(&asked(line), replica.domain()).unwrap();
-    let zones = Zones::build(&config(CONFIG), replica, 7);
+    let zones = Zones::build(&config(configuration), replica, 7);
     let packet = question.packet();
     let message = wire::read(&packet).unwrap();
     let (decision, asked) = match plan(&zones, &message, crate::access::Rights::default()) {
@@ -132,6 +136,23 @@ fn every_verdict_and_its_exit_code() {
     ] {
         let explained = explained(line, &nothing);
         assert_eq!((explained.text[0].as_str(), explained.exit_code()), (verdict, 4));
+    }
+}
+
+#[test]
+fn short_names_texts_and_services_are_explained() {
+    let text = format!("{CONFIG}  search: [lab.test, cluster.local]\n  node_txt: true\n");
+    for (line, wanted) in [
+        (
+            "nid0001. A",
+            "It is in no zone of ours; `dnsd.search` finds it as nid0001.cluster.local, the first of its domains to have it.",
+        ),
+        ("nid0001. A", "answer: nid0001. 5 CNAME nid0001.cluster.local."),
+        ("nid0002.cluster.local TXT", "answer: nid0002.cluster.local. 60 TXT \"type=Node\""),
+        ("_ntp._udp.cluster.local SRV", "additional: smd.cluster.local. 60 A 172.16.0.253"),
+    ] {
+        let told = explained_by(&text, line, &replica()).text;
+        assert!(told.iter().any(|sentence| sentence == wanted), "{line}: {told:#?}");
     }
 }
 

@@ -34,6 +34,8 @@ pub fn sentences(known: &Known<'_>) -> Vec<String> {
         records::answers(&known.question.name, known.reply).into_iter().map(|line| format!("answer: {line}")),
     );
     text.extend(records::authority(known.reply).into_iter().map(|line| format!("authority: {line}")));
+    text.extend(records::additional(known.reply).into_iter().map(|line| format!("additional: {line}")));
+    text.extend(searched(known));
     text.extend(source(known));
     text.extend(stale(known));
     match &known.explanation {
@@ -98,6 +100,15 @@ fn why_servfail(known: &Known<'_>) -> String {
         None if !known.zones.loaded => "there is no snapshot of the inventory yet".into(),
         None => "its aliases go round in a circle, or there is no serial to answer with yet".into(),
     }
+}
+
+/// How a short name became a name of ours.
+fn searched(known: &Known<'_>) -> Option<String> {
+    let found = known.reply.aliases.first().filter(|_| known.zones.find(&known.question.name).is_none())?;
+    let target = bare(&found.target);
+    Some(format!(
+        "It is in no zone of ours; `dnsd.search` finds it as {target}, the first of its domains to have it."
+    ))
 }
 
 /// Where the answer was found, or looked for in vain.

@@ -6,6 +6,10 @@ use crate::{
 use proptest::prelude::*;
 use proto::v1;
 
+fn with_texts() -> String {
+    format!("{CONFIG}  node_txt: true\n")
+}
+
 /// Every name the fixture's zones hold, and some near them that they do not.
 fn names(zones: &Zones) -> Vec<String> {
     let text = |wire: &[u8]| crate::wire::text(wire) + ".";
@@ -48,7 +52,7 @@ fn with_opt(mut query: Vec<u8>, variant: usize) -> Vec<u8> {
 
 #[test]
 fn what_is_answered_in_place_is_what_would_be_decided() {
-    let (replica, config) = (replica(), config(CONFIG));
+    let (replica, config) = (replica(), config(&with_texts()));
     let zones = Zones::build(&config, &replica, 1000);
     let (mut in_place, mut all) = (0, 0);
     for name in names(&zones) {
@@ -140,7 +144,10 @@ fn change(steps: &[Step], generation: u64) -> v1::Change {
             false => change.put_interfaces.push(interface(number, &texts)),
         }
         match component_too {
-            true => change.put_components.push(component(number)),
+            true => {
+                let role = format!("role-{}", generation % 3);
+                change.put_components.push(v1::Component { role, ..component(number) });
+            }
             false => change.removed_ids.push(component(number).id),
         }
     }
@@ -156,7 +163,7 @@ proptest! {
             1..6,
         )
     ) {
-        let config = config(CONFIG);
+        let config = config(&with_texts());
         let mut replica = replica();
         let mut zones = Zones::build(&config, &replica, 1000);
         for (generation, round) in (2..).zip(&rounds) {

@@ -1,6 +1,8 @@
 //! Reading queries. Strict where RFCs are, and never further than the message reaches.
 
 use super::{HEADER, WireName, kind};
+use crate::records::Alias;
+use std::sync::OnceLock;
 
 const RECURSION_DESIRED: u16 = 0x0100;
 const AUTHENTIC_DATA: u16 = 0x0020;
@@ -32,6 +34,8 @@ pub struct Message<'a> {
     pub serial: Option<u32>,
     /// Something could not be read: FORMERR.
     pub malformed: bool,
+    /// Room for the alias that `dnsd.search` makes of a short name: an answer borrows from zones and message.
+    pub searched: OnceLock<Alias>,
 }
 
 /// The question.
@@ -133,6 +137,7 @@ fn read_message(bytes: &[u8]) -> Message<'_> {
         tsig: None,
         serial: None,
         malformed: true,
+        searched: OnceLock::new(),
     };
     // RFC 9619: a QUERY has exactly one question.
     if word(4) != 1 {

@@ -3,7 +3,7 @@
 
 use super::Rcode;
 use super::{
-    CLASS_IN, Edns, HEADER, Message, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN, kind, suffixes,
+    CLASS_IN, Edns, HEADER, Message, RrSet, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN, kind, suffixes,
 };
 use crate::decide::{Answer, Reply};
 use values::Name;
@@ -120,7 +120,27 @@ impl Writer<'_> {
                 additional += 1;
             }
         }
+        for (name, set) in &reply.additional {
+            additional += self.whole_set(name, set);
+        }
         [answers, authorities, additional]
+    }
+
+    /// All records of a set or, where they do not fit, none: what is additional may be left out (RFC 2181 §9).
+    fn whole_set(&mut self, owner: &[u8], set: &RrSet) -> u16 {
+        if !self.fits {
+            return 0;
+        }
+        let before = self.out.len();
+        for data in &set.data {
+            self.named_record(owner, set.kind, set.ttl, data);
+            if !self.fits {
+                self.out.truncate(before);
+                self.fits = true;
+                return 0;
+            }
+        }
+        set.data.len() as u16
     }
 
     fn answer(&mut self, owner: usize, answer: &Answer) -> u16 {
