@@ -7,21 +7,17 @@ use crate::{
     metrics::Metrics,
 };
 use arc_swap::ArcSwap;
-use daemon::State;
+use daemon::{
+    State,
+    watched::{Found, Stamp, look},
+};
 use inventory::{Inventory, Replica};
 use std::{
-    fs::{File, Metadata},
-    io::{self, Read},
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
 };
 use tokio::task::{JoinError, JoinSet};
-
-/// A file that changed less than this before it was read may have changed again within the same tick of its clock: it
-/// is read once more. Ticks of file systems are at most two seconds (FAT).
-const UNSETTLED: Duration = Duration::from_secs(2);
 
 /// The file, and the reading of it, of which there is one at a time.
 pub struct Keeper {
@@ -51,26 +47,10 @@ struct Standing {
     taken: Vec<String>,
 }
 
-/// By what a file that changed is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    changed: (i64, i64),
-}
-
 /// What came of looking at a file.
 pub struct Seen {
     path: PathBuf,
     found: io::Result<Found>,
-}
-
-enum Found {
-    /// As it was.
-    Same,
-    /// This text; no stamp while it may still be changing.
-    Text(Option<Stamp>, String),
 }
 
 impl Keeper {
@@ -88,7 +68,7 @@ impl Keeper {
     /// Reads the file now: at start, before anybody is served.
     pub fn read(&mut self) {
         if let Some(path) = self.path.clone() {
-            let found = look(&path, None);
+            let found = look(&path, None, MAX_SIZE);
             self.take(Seen { path, found });
         }
     }
@@ -114,7 +94,7 @@ impl Keeper {
         }
         if let (Some(path), true) = (self.path.clone(), self.reading.is_empty()) {
             let stamp = self.stamp;
-            self.reading.spawn_blocking(move || Seen { found: look(&path, stamp), path });
+            self.reading.spawn_blocking(move || Seen { found: look(&path, stamp, MAX_SIZE), path });
         }
     }
 
@@ -200,43 +180,6 @@ impl Standing {
             (Some(why), _) => State::Degraded(format!("{path}: {why}: what was read before stays in force")),
             (None, []) => State::Ready,
             (None, left_out) => State::Degraded(format!("{path}: {}", told(left_out))),
-        }
-    }
-}
-
-/// Reads the file unless it is as `before`.
-fn look(path: &Path, before: Option<Stamp>) -> io::Result<Found> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    let stamp = Stamp::of(&metadata);
-    if before == Some(stamp) {
-        return Ok(Found::Same);
-    }
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no ordinary file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_SIZE {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("larger than {} MiB", MAX_SIZE >> 20),
-        ));
-    }
-    let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    let is_settled = age.is_some_and(|age| age > UNSETTLED);
-    // What is no UTF-8 spoils its line alone.
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Found::Text(is_settled.then_some(stamp), text))
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Stamp {
-        Stamp {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            changed: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod manual;
 mod readiness;
 pub mod runtime;
 mod version;
+pub mod watched;
 
 pub use log::LogFormat;
 pub use readiness::{Liveness, PULSE_LIMIT, Pulse, Readiness, State};

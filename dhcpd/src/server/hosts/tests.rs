@@ -1,6 +1,11 @@
 use super::*;
+use daemon::watched::UNSETTLED;
 use prometheus_client::registry::Registry;
-use std::fs;
+use std::{
+    fs::{self, File},
+    path::Path,
+    time::SystemTime,
+};
 
 struct Kept {
     _folder: tempfile::TempDir,
@@ -78,7 +83,7 @@ async fn a_file_that_is_old_is_read_once() {
     File::options().write(true).open(&kept.path).unwrap().set_modified(long_ago).expect("a time");
     kept.look().await;
     assert!(kept.keeper.stamp.is_some());
-    assert!(matches!(look(&kept.path, kept.keeper.stamp), Ok(Found::Same)));
+    assert!(matches!(look(&kept.path, kept.keeper.stamp, MAX_SIZE), Ok(Found::Same)));
 }
 
 /// Editors write a file beside and rename it; its time and size may be those of the one before.
