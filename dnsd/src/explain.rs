@@ -13,8 +13,7 @@ mod tests;
 
 pub use forwarded::{Forwarded, explain as explain_forwarded};
 pub use question::Question;
-#[cfg(test)]
-pub use records::name as name_of;
+pub use records::{line_of as record_text, name as name_text};
 
 use crate::{
     decide::{Held, Reply},

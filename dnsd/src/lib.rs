@@ -7,6 +7,7 @@ pub mod access;
 pub mod contents;
 pub mod decide;
 pub mod explain;
+pub mod files;
 pub mod forward;
 pub mod limit;
 pub mod metrics;

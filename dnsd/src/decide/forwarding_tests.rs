@@ -25,7 +25,7 @@ fn decided(zones: &Zones, replica: &Replica, question: &str, rd: bool, recursion
     };
     match decision {
         Decision::Forward(Forward { aliases, name, kind }) => {
-            format!("forwarded {} {kind}, {} aliases", crate::explain::name_of(name), aliases.len())
+            format!("forwarded {} {kind}, {} aliases", crate::explain::name_text(name), aliases.len())
         }
         Decision::Reply(reply) => {
             let mut out = Vec::new();

@@ -38,7 +38,12 @@ pub fn additional(reply: &Reply<'_>) -> Vec<String> {
 }
 
 fn set_lines(owner: &[u8], ttl: u32, set: &RrSet) -> Vec<String> {
-    set.data.iter().map(|data| line(owner, ttl, set.kind, &rdata(set.kind, data))).collect()
+    set.data.iter().map(|data| line_of(owner, ttl, set.kind, data)).collect()
+}
+
+/// A record as in a zone file.
+pub fn line_of(owner: &[u8], ttl: u32, kind: u16, data: &[u8]) -> String {
+    line(owner, ttl, kind, &rdata(kind, data))
 }
 
 fn line(owner: &[u8], ttl: u32, kind: u16, data: &str) -> String {

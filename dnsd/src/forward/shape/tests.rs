@@ -151,8 +151,8 @@ fn aliases_of_ours_come_first_and_names_behind_them_stay_right() {
         "ns.example.com. 60 A 192.0.2.9|x.host.example.com. 60 SRV 1 2 3 host.example.com.",
     ];
     let answer = received("www.example.com", 0, sections);
-    let one = Alias { target: wire("www.example.com"), ttl: 300 };
-    let two = Alias { target: wire("in.cluster.local"), ttl: 20 };
+    let one = Alias { target: wire("www.example.com"), ttl: 300, searched: false };
+    let two = Alias { target: wire("in.cluster.local"), ttl: 20, searched: false };
     let aliased = Forward { aliases: vec![&two, &one], name: &one.target, kind: kind::A };
     let query = query(RD, b"\x03oUt\x07cluster\x05local\0", Some((4096, false)));
     let reply = shaped(&query, Transport::Udp, &aliased.aliases, &answer, Age::Fresh(10)).bytes;
@@ -181,8 +181,8 @@ fn a_target_too_far_for_a_pointer_is_servfail_not_garbage() {
     let answer = received("www.example.com", 0, [&(texts.join("|") + last), "", ""]);
     assert!(answer.bytes.len() > 16_000 && answer.bytes.len() < 16_384, "{}", answer.bytes.len());
     let query = query(RD, &wire("out.cluster.local"), None);
-    let alias = Alias { target: wire("www.example.com"), ttl: 300 };
-    let long = Alias { target: wire(&format!("{0}.{0}.{0}.local", "x".repeat(60))), ttl: 300 };
+    let alias = Alias { target: wire("www.example.com"), ttl: 300, searched: false };
+    let long = Alias { target: wire(&format!("{0}.{0}.{0}.local", "x".repeat(60))), ttl: 300, searched: false };
     let near = shaped(&query, Transport::Tcp, &[&alias], &answer, Age::Fresh(0)).bytes;
     let far = shaped(&query, Transport::Tcp, &[&long, &long, &long, &alias], &answer, Age::Fresh(0)).bytes;
     assert!(

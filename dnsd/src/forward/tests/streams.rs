@@ -104,7 +104,7 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, manner: Manne
                 .unwrap()
                 .parse()
                 .unwrap();
-            let owner: String = crate::explain::name_of(asked.spelled()).to_ascii_lowercase();
+            let owner: String = crate::explain::name_text(asked.spelled()).to_ascii_lowercase();
             let message = asked.answer(0, &format!("{owner} 60 A 192.0.2.{number}"));
             stream.write_all(&(message.len() as u16).to_be_bytes()).await.unwrap();
             stream.write_all(&message).await.unwrap();
