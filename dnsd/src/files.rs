@@ -1,5 +1,5 @@
 //! Records that stand in files: `dnsd.hosts_file` and `dnsd.zone_files`. Text in, records and a list of what is left out; reading
-//! the files, and reading them again when they change, is the shell's part (`server::files`).
+//! the files, and reading them again when they change, is the shell's part (`server::record_files`).
 //!
 //! ```text
 //!   dnsd.records  >  zone files, in their order  >  the inventory  >  the hosts file
@@ -13,6 +13,7 @@ pub mod zone_file;
 
 pub use hosts::Hosts;
 
+use crate::wire::kind;
 use std::{fmt, path::PathBuf, sync::Arc};
 
 /// Largest file that is read: some 100,000 lines. A guess.
@@ -54,6 +55,17 @@ pub struct ZoneFile {
     pub records: Vec<Record>,
 }
 
+impl ZoneFile {
+    /// Owner, type, TTL and RDATA of each record, but for an alias that would hide a zone (RFC 1034 §3.6.2).
+    pub fn usable(
+        &self,
+        is_apex: impl Fn(&[u8]) -> bool,
+    ) -> impl Iterator<Item = (Box<[u8]>, u16, u32, Box<[u8]>)> {
+        let records = self.records.iter().filter(move |it| it.kind != kind::CNAME || !is_apex(&it.owner));
+        records.map(|it| (it.owner.clone(), it.kind, it.ttl, it.data.clone()))
+    }
+}
+
 /// All that was read from files and is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Files {
@@ -86,3 +98,6 @@ pub(crate) fn shorten(text: &str) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

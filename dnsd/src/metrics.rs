@@ -7,10 +7,12 @@
 //!   all others ──Count──▶ Metrics ───┘
 //! ```
 
+mod files;
 mod scrape;
 mod slots;
 mod tally;
 
+pub use files::{FileGauges, FileKind};
 pub use slots::Slot;
 pub use tally::{Count, Tally};
 
@@ -51,6 +53,8 @@ pub struct Metrics {
     pub unlogged: Counter,
     /// Of forwarding.
     pub forward: forward::Metrics,
+    /// Hosts and zone files.
+    pub files: FileGauges,
 }
 
 /// Types that are counted apart.
@@ -181,6 +185,7 @@ impl Metrics {
             slipped: Counter::default(),
             unlogged: Counter::default(),
             forward: forward::Metrics::new(registry),
+            files: FileGauges::register(registry),
         };
         metrics.enroll(metrics.shared.clone());
         registry

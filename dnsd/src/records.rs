@@ -1,4 +1,4 @@
-//! Records that stand in the configuration (`dnsd.records`), by owner.
+//! Records that stand in the configuration (`dnsd.records`) and in files, by owner.
 
 use crate::wire::{RrSet, kind, suffixes, to_wire};
 use config::{RecordData, RecordLine};
@@ -36,6 +36,14 @@ pub struct Alias {
 }
 
 impl Node {
+    /// A CNAME stands alone, and is one.
+    fn settle_alias(&mut self) {
+        if let Some(set) = self.set(kind::CNAME).cloned() {
+            self.alias = Some(Alias { target: set.data[0].clone(), ttl: set.ttl, searched: false });
+            self.sets = vec![RrSet { data: vec![set.data[0].clone()], ..set }];
+        }
+    }
+
     /// Its records of one type.
     pub fn set(&self, kind: u16) -> Option<&RrSet> {
         self.sets.iter().find(|set| set.kind == kind)
@@ -46,19 +54,31 @@ impl Records {
     /// From the lines of the configuration. Where a CNAME and other data share an owner the CNAME wins.
     pub fn new(lines: &[RecordLine]) -> Records {
         let mut records = Records::default();
-        for line in lines {
-            let node = records.nodes.entry(to_wire(&line.owner)).or_default();
+        records.add(lines.iter().map(|line| {
             let (kind, data) = encode(&line.data);
-            let ttl = line.ttl.unwrap_or(DEFAULT_TTL);
-            add(&mut node.sets, kind, ttl, data);
+            (to_wire(&line.owner), kind, line.ttl.unwrap_or(DEFAULT_TTL), data)
+        }));
+        records
+    }
+
+    /// Adds records that count less than what is there: what is there of one type of a name stays alone, and an alias that is
+    /// there, or is not alone, is an alias no more.
+    pub fn add(&mut self, lesser: impl Iterator<Item = (Box<[u8]>, u16, u32, Box<[u8]>)>) {
+        let mut nodes: HashMap<Box<[u8]>, Node> = HashMap::new();
+        for (owner, kind, ttl, data) in lesser {
+            add(&mut nodes.entry(owner).or_default().sets, kind, ttl, data);
         }
-        for node in records.nodes.values_mut() {
-            if let Some(set) = node.set(kind::CNAME).cloned() {
-                node.alias = Some(Alias { target: set.data[0].clone(), ttl: set.ttl, searched: false });
-                node.sets = vec![RrSet { data: vec![set.data[0].clone()], ..set }];
+        for (owner, mut lesser) in nodes {
+            lesser.settle_alias();
+            let node = self.nodes.entry(owner).or_default();
+            if node.sets.is_empty() {
+                *node = lesser;
+            } else if node.alias.is_none() && lesser.alias.is_none() {
+                let further = lesser.sets.into_iter().filter(|set| node.set(set.kind).is_none());
+                let further: Vec<RrSet> = further.collect();
+                node.sets.extend(further);
             }
         }
-        records
     }
 
     /// What stands at a name, if it exists here.

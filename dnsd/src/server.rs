@@ -7,6 +7,7 @@ mod forwarding;
 mod https;
 mod places;
 mod query_log;
+mod record_files;
 mod service;
 mod stream;
 mod tcp;
@@ -26,6 +27,7 @@ use certificates::Followed;
 use config::{Config, Dnsd};
 use daemon::{Running, State};
 use inventory::{Inventory, Who};
+use record_files::Keeper;
 use std::{
     future::pending,
     net::SocketAddr,
@@ -76,6 +78,10 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     running.readiness.add("forwarding", move || forwarding.readiness());
     running.admin(config.dnsd.admin, explain::page(service.clone())).await.context("admin HTTP")?;
 
+    let mut keeper = Keeper::new(&config, service.metrics.files.clone());
+    running.readiness.add("files", keeper.readiness());
+    service.take_files(keeper.read());
+
     let mut changes = inventory.changes();
     tokio::select! {
         () = first_snapshot(&inventory, &mut changes, config.inventory.replica) => {}
@@ -84,13 +90,14 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     service.rebuild(&config, configured_at);
     warn_of_strays(&service, &config);
     forwarding::warn_of_ourselves(&config);
+    keeper.left_out(service.left_out());
     let mut sockets = Sockets::bind(&config.dnsd.listen)?;
     let mut followers = JoinSet::new();
     if let Some(files) = certificate {
         sockets.bind_encrypted(&config.dnsd, &files)?;
         followers.spawn(files.follow());
     }
-    let follower = follow(service.clone(), config, configured_at, changes, running.reload.clone());
+    let follower = follow(service.clone(), config, configured_at, changes, running.reload.clone(), keeper);
     followers.spawn(follower);
     let ended = run(service.clone(), sockets, &running).await;
     service.queries.finish().await;
@@ -114,19 +121,27 @@ async fn first_snapshot(inventory: &Inventory, changes: &mut watch::Receiver<u64
     }
 }
 
-/// Takes each generation and each configuration up. Changes that come while one is being taken up are taken up together.
+/// Takes each generation, each configuration and each change of a file up. Changes that come while one is being taken up are taken
+/// up together.
 async fn follow(
     service: Arc<Service>,
     mut config: Arc<Config>,
     mut configured_at: u32,
     mut changes: watch::Receiver<u64>,
     mut reload: watch::Receiver<Arc<Config>>,
+    mut keeper: Keeper,
 ) {
     loop {
-        let reloaded = tokio::select! {
-            () = next(&mut changes) => false,
-            () = next(&mut reload) => true,
-        };
+        let mut reloaded = false;
+        tokio::select! {
+            () = next(&mut changes) => {}
+            () = next(&mut reload) => reloaded = true,
+            files = keeper.changed() => {
+                tracing::info!("records of hosts and zone files changed");
+                service.take_files(files);
+                configured_at = now();
+            }
+        }
         if reloaded {
             let newer = reload.borrow_and_update().clone();
             for key in needs_restart(&config.dnsd, &newer.dnsd) {
@@ -135,12 +150,18 @@ async fn follow(
             if newer.dnsd.records != config.dnsd.records {
                 configured_at = now();
             }
+            service.take_files(keeper.change(&newer));
             config = newer;
         }
         let (builder, with) = (service.clone(), config.clone());
+        let build = move || {
+            builder.rebuild(&with, configured_at);
+            builder.left_out()
+        };
         // Looks at every known address: milliseconds that packets need not wait for.
-        if let Err(error) = spawn_blocking(move || builder.rebuild(&with, configured_at)).await {
-            tracing::error!(%error, "the zones could not be built and stay as they were");
+        match spawn_blocking(build).await {
+            Ok(left_out) => keeper.left_out(left_out),
+            Err(error) => tracing::error!(%error, "the zones could not be built and stay as they were"),
         }
         if reloaded {
             warn_of_strays(&service, &config);

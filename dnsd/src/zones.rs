@@ -2,9 +2,11 @@
 //! inventory and each configuration, and swapped whole: a packet only reads.
 
 use crate::{
+    explain::name_text,
+    files::{BadLine, Files, Hosts, Record, ZoneFile},
     metrics::{Metrics, Slot},
     ready::Ready,
-    records::Records,
+    records::{DEFAULT_TTL, Records},
     reverse,
     wire::{RrSet, kind, suffixes, to_wire},
 };
@@ -13,6 +15,7 @@ use inventory::Replica;
 use std::{
     collections::{BTreeSet, HashMap},
     net::IpAddr,
+    path::PathBuf,
 };
 use values::Name;
 
@@ -80,14 +83,31 @@ impl Zones {
 
     /// The same, where what stays as it was `before` need not be made again.
     pub fn after(before: Option<&Zones>, config: &Config, replica: &Replica, configured_at: u32) -> Zones {
+        Zones::with_files(before, config, &Files::default(), replica, configured_at)
+    }
+
+    /// The same with records from files; `configured_at`: when configuration or files changed last.
+    pub fn with_files(
+        before: Option<&Zones>,
+        config: &Config,
+        files: &Files,
+        replica: &Replica,
+        configured_at: u32,
+    ) -> Zones {
         let serials: HashMap<Box<[u8]>, u32> =
             replica.zones().iter().map(|(name, serial)| (to_wire(name), *serial)).collect();
         let mut names: BTreeSet<Box<[u8]>> = configured(config).iter().map(to_wire).collect();
         names.extend(serials.keys().cloned());
         names.extend(replica.domain().map(to_wire));
-        let reverse_zones = automatic(replica, &names);
+        let hosts = files.hosts.beside(replica);
+        let reverse_zones = automatic(replica, &hosts, &names);
 
+        let is_apex = |owner: &[u8]| names.contains(owner) || reverse_zones.contains(owner);
         let mut records = Records::new(&config.dnsd.records);
+        for file in &files.zones {
+            records.add(file.usable(is_apex));
+        }
+        records.add(hosts.records().map(|(owner, kind, data)| (owner, kind, DEFAULT_TTL, data)));
         let own_serial = (!records.is_empty() || !config.inventory.replica).then_some(configured_at);
         // Zones smd-cache does not number change only when one it numbers does: the same addresses are in both.
         let newest = serials.values().copied().chain(own_serial).max();
@@ -191,6 +211,28 @@ impl Zones {
     pub fn strays<'c>(&self, config: &'c Config) -> Vec<&'c str> {
         let stray = |line: &&config::RecordLine| self.find(&to_wire(&line.owner)).is_none();
         config.dnsd.records.iter().filter(stray).map(|line| line.text.as_str()).collect()
+    }
+
+    /// What of files is not served though it was understood: by file, lines and why.
+    pub fn left_out(&self, files: &Files) -> Vec<(PathBuf, Vec<BadLine>)> {
+        let of_file = |file: &ZoneFile| {
+            let bad = |record: &Record| {
+                let zone = self.find(&record.owner);
+                let message = match zone {
+                    None => format!("{} is in no zone of ours", name_text(&record.owner)),
+                    Some(zone) if zone.apex == record.owner && record.kind == kind::CNAME => {
+                        format!(
+                            "{} is a zone and cannot be an alias (RFC 1034 §3.6.2)",
+                            name_text(&record.owner)
+                        )
+                    }
+                    Some(_) => return None,
+                };
+                Some(BadLine { line: record.line, message })
+            };
+            (file.path.clone(), file.records.iter().filter_map(bad).collect::<Vec<_>>())
+        };
+        files.zones.iter().map(|file| of_file(file)).filter(|(_, lines)| !lines.is_empty()).collect()
     }
 
     /// Names that exist because something is below them, or because we call ourselves by them; delegations.
@@ -306,15 +348,19 @@ fn mark_forwarding(zones: &mut HashMap<Box<[u8]>, Zone>, config: &Config, automa
     }
 }
 
-/// The /24s and /64s of known addresses that no other zone covers. Goes from network to network, not from address to address.
-fn automatic(replica: &Replica, names: &BTreeSet<Box<[u8]>>) -> BTreeSet<Box<[u8]>> {
-    let mut zones = BTreeSet::new();
+/// The /24s and /64s of known addresses that no other zone covers: of the inventory, and of hosts with a name of ours. Goes from
+/// network to network, not from address to address.
+fn automatic(replica: &Replica, hosts: &Hosts, names: &BTreeSet<Box<[u8]>>) -> BTreeSet<Box<[u8]>> {
+    let is_covered = |name: &[u8]| suffixes(name).any(|rest| names.contains(rest));
+    let of_hosts = hosts.back.iter().filter(|(_, name)| is_covered(name));
+    let of_hosts = of_hosts.map(|(address, _)| reverse::zone_of(*address));
+    let mut zones: BTreeSet<Box<[u8]>> = of_hosts.filter(|zone| !is_covered(zone)).collect();
     let mut next = Some(IpAddr::from([0, 0, 0, 0]));
     while let Some(first) = next {
         let found = replica.addresses_in(first..=LAST).next();
         let Some((address, _)) = found else { break };
         let zone = reverse::zone_of(address);
-        if !suffixes(&zone).any(|rest| names.contains(rest)) {
+        if !is_covered(&zone) {
             zones.insert(zone);
         }
         next = after_network(address);

@@ -127,7 +127,7 @@ fn source(known: &Known<'_>) -> Option<String> {
     let configured = matches!(known.reply.answer, Answer::Set(_)) || !known.reply.aliases.is_empty();
     let own = suffixes(&known.question.name).next().and_then(|name| known.zones.records.node(name)).is_some();
     let configured = (configured || own)
-        .then(|| "the configuration has it (`dnsd.records`, or the zone itself)".to_owned());
+        .then(|| "the configuration has it (`dnsd.records`, a file of it, or the zone itself)".to_owned());
     let found: Vec<String> = configured.into_iter().chain(asked).collect();
     Some(
         match found.is_empty() {

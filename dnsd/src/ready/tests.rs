@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    files::{Files, Hosts},
     fixture::{CONFIG, answer as decided, component, config, interface, query, replica},
     wire::Transport,
 };
@@ -165,11 +166,15 @@ proptest! {
     ) {
         let config = config(&with_texts());
         let mut replica = replica();
-        let mut zones = Zones::build(&config, &replica, 1000);
+        // What SMD says takes its place, and gives it back.
+        let hosts = "10.1.0.1 nid0001 a\n10.2.0.2 nid0002\nfd00:1::4 nid0003\n192.0.2.1 b\n";
+        let (hosts, _) = Hosts::parse(hosts, config.domain.as_ref());
+        let files = Files { zones: Vec::new(), hosts: hosts.into() };
+        let mut zones = Zones::with_files(None, &config, &files, &replica, 1000);
         for (generation, round) in (2..).zip(&rounds) {
             replica.change(change(round, generation), true);
-            let next = Zones::after(Some(&zones), &config, &replica, 1000);
-            let anew = Zones::build(&config, &replica, 1000);
+            let next = Zones::with_files(Some(&zones), &config, &files, &replica, 1000);
+            let anew = Zones::with_files(None, &config, &files, &replica, 1000);
             let listed = |zones: &Zones| {
                 let mut lines: Vec<String> = zones.iter().flat_map(|zone| {
                     let nodes = zones.ready.nodes_of(zones, zone);

@@ -4,6 +4,7 @@ use super::query_log::QueryLog;
 use crate::{
     access::{Access, Client, Rights},
     decide::{self, Decision, Held, Key, Plan, Reply},
+    files::{BadLine, Files},
     forward::Forwarding,
     limit::{Kind, Limiter, Verdict},
     metrics::{Count, Metrics, Slot},
@@ -15,7 +16,7 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use config::Config;
 use daemon::State;
 use inventory::{Health, Inventory, Lookup, Name};
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 /// A packet that waits longer gets SERVFAIL; stub resolvers ask again after 1 s at the earliest (DESIGN: packet deadline).
@@ -28,6 +29,7 @@ pub struct Service {
     pub(super) access: ArcSwap<Access>,
     limiter: ArcSwapOption<Limiter>,
     started: Instant,
+    files: ArcSwap<Files>,
     pub(super) forwarding: Arc<Forwarding>,
     /// Counters.
     pub metrics: Metrics,
@@ -132,19 +134,31 @@ impl Service {
         let mut zones = Zones::build(config, &inventory.snapshot(), configured_at);
         zones.count_in(&metrics);
         let access = ArcSwap::from_pointee(Access::new(config));
+        let files = ArcSwap::default();
         let queries = QueryLog::new(metrics.unlogged.clone());
         queries.switch(config.dnsd.query_log);
         let limiter = config.dnsd.rate_limit.clone().map(|limit| Arc::new(Limiter::new(limit)));
         let (zones, limiter) = (ArcSwap::from_pointee(zones), ArcSwapOption::new(limiter));
         let forwarding = Arc::new(Forwarding::new(metrics.forward.clone()));
         forwarding.configure(config);
-        Service { inventory, zones, access, limiter, started: Instant::now(), forwarding, metrics, queries }
+        Service {
+            inventory,
+            zones,
+            access,
+            files,
+            limiter,
+            started: Instant::now(),
+            forwarding,
+            metrics,
+            queries,
+        }
     }
 
     /// Takes a new configuration or generation up.
     pub fn rebuild(&self, config: &Config, configured_at: u32) {
-        let mut zones =
-            Zones::after(Some(&self.zones.load()), config, &self.inventory.snapshot(), configured_at);
+        let (before, files) = (self.zones.load(), self.files.load());
+        let replica = self.inventory.snapshot();
+        let mut zones = Zones::with_files(Some(&before), config, &files, &replica, configured_at);
         zones.count_in(&self.metrics);
         self.zones.store(Arc::new(zones));
         self.access.store(Arc::new(Access::new(config)));
@@ -175,6 +189,16 @@ impl Service {
     /// Milliseconds since the start.
     fn clock(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
+    }
+
+    /// Takes records of files up; the next [`Service::rebuild`] serves them.
+    pub fn take_files(&self, files: Files) {
+        self.files.store(Arc::new(files));
+    }
+
+    /// Records of files that are not served, and why.
+    pub(super) fn left_out(&self) -> Vec<(PathBuf, Vec<BadLine>)> {
+        self.zones.load().left_out(&self.files.load())
     }
 
     /// Answers from what is held in this process.

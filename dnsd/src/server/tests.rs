@@ -131,7 +131,9 @@ async fn a_new_configuration_is_taken_up() {
     changed.dnsd.records.retain(|line| line.owner.as_str() != "smd.cluster.local");
     let (told, reload) = watch::channel(Arc::new(config(CONFIG)));
     let (_generations, changes) = watch::channel(0);
-    let follower = tokio::spawn(follow(service.clone(), told.borrow().clone(), 1000, changes, reload));
+    let keeper = Keeper::new(&config(CONFIG), service.metrics.files.clone());
+    let follower = follow(service.clone(), told.borrow().clone(), 1000, changes, reload, keeper);
+    let follower = tokio::spawn(follower);
     told.send_replace(Arc::new(changed));
     let mut out = Vec::new();
     let gone = async {
@@ -144,6 +146,47 @@ async fn a_new_configuration_is_taken_up() {
         }
     };
     timeout(Duration::from_secs(5), gone).await.unwrap();
+    follower.abort();
+}
+
+/// Until the service answers so.
+async fn answered(service: &Service, question: &str, wanted: &str) {
+    let mut out = Vec::new();
+    let answered = async {
+        loop {
+            service.answer_now(&query(question), asker(Transport::Udp), &mut out);
+            if text(&out) == wanted {
+                break;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = timeout(Duration::from_secs(20), answered).await;
+    assert!(in_time.is_ok(), "{question}: {} instead of {wanted}", text(&out));
+}
+
+#[tokio::test]
+async fn a_file_that_changes_is_served_and_moves_the_serial() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("services.zone");
+    std::fs::write(&path, "files A 10.0.0.1\n").unwrap();
+    let with_file = config(&format!("{CONFIG}  zone_files: [{}]\n", path.display()));
+    let (service, _) = service(replica());
+    let mut keeper = Keeper::new(&with_file, service.metrics.files.clone());
+    service.take_files(keeper.read());
+    service.rebuild(&with_file, 1000);
+    let (_told, reload) = watch::channel(Arc::new(with_file.clone()));
+    let (_generations, changes) = watch::channel(0);
+    let soa = "ns.cluster.local. hostmaster.cluster.local. 1000 60 30 604800 5";
+    answered(&service, "cluster.local. SOA", &format!("NoError aa; cluster.local. 60 SOA {soa}")).await;
+    answered(&service, "files.cluster.local. A", "NoError aa; files.cluster.local. 60 A 10.0.0.1").await;
+    let follower = tokio::spawn(follow(service.clone(), with_file.into(), 1000, changes, reload, keeper));
+    std::fs::write(&path, "files A 10.0.0.2\nmore A 10.0.0.3\n").unwrap();
+    answered(&service, "files.cluster.local. A", "NoError aa; files.cluster.local. 60 A 10.0.0.2").await;
+    answered(&service, "more.cluster.local. A", "NoError aa; more.cluster.local. 60 A 10.0.0.3").await;
+    let mut out = Vec::new();
+    service.answer_now(&query("cluster.local. SOA"), asker(Transport::Udp), &mut out);
+    assert!(!text(&out).contains(soa), "{}", text(&out));
     follower.abort();
 }
 

@@ -59,6 +59,7 @@ pub fn name(text: &str, origin: Option<&[u8]>) -> Result<Box<[u8]>, String> {
     match text {
         "@" => return below().map(Box::from),
         "." => return Ok([0].into()),
+        "" => return Err("an empty name".into()),
         _ => {}
     }
     let mut name = Vec::new();
@@ -126,7 +127,7 @@ fn opaque(length: &str, hex: &[Word]) -> Result<Vec<u8>, String> {
     let wrong = || "'\\#' is followed by a length and as many bytes in hexadecimal".to_owned();
     let digits: String = hex.iter().map(|word| word.text.as_str()).collect();
     let length: usize = length.parse().map_err(|_| wrong())?;
-    if !digits.is_ascii() || digits.len() % 2 != 0 || digits.len() / 2 != length {
+    if !digits.is_ascii() || !digits.len().is_multiple_of(2) || digits.len() / 2 != length {
         return Err(wrong());
     }
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| wrong());

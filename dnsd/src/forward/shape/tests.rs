@@ -182,7 +182,8 @@ fn a_target_too_far_for_a_pointer_is_servfail_not_garbage() {
     assert!(answer.bytes.len() > 16_000 && answer.bytes.len() < 16_384, "{}", answer.bytes.len());
     let query = query(RD, &wire("out.cluster.local"), None);
     let alias = Alias { target: wire("www.example.com"), ttl: 300, searched: false };
-    let long = Alias { target: wire(&format!("{0}.{0}.{0}.local", "x".repeat(60))), ttl: 300, searched: false };
+    let long =
+        Alias { target: wire(&format!("{0}.{0}.{0}.local", "x".repeat(60))), ttl: 300, searched: false };
     let near = shaped(&query, Transport::Tcp, &[&alias], &answer, Age::Fresh(0)).bytes;
     let far = shaped(&query, Transport::Tcp, &[&long, &long, &long, &alias], &answer, Age::Fresh(0)).bytes;
     assert!(
