@@ -19,8 +19,9 @@ lint: ## formatting, clippy and documentation, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items --quiet
 
-bench: ## figures beside peers, in one run (two cores); PARTS="look-ups refresh change start dhcp" chooses; installs the peers
+bench: ## figures beside peers, in one run (two cores); PARTS="look-ups refresh change start dhcp dns" chooses; installs the peers
 	@.ci/tools lib/testkit/bench-tools.txt
+	@.ci/coredns
 	@echo "building the programs (release; a few minutes the first time) ..."
 	@cargo build --release --locked --workspace --bins
 	@.ci/as-root target/release/bench $(PARTS)

@@ -7,12 +7,16 @@
 //! refresh    whole reads at 1k, 10k and 100k interfaces
 //! change     from a change in SMD to an answer of dnsd and dhcpd, and to 500 watchers
 //! start      from exec to ready while SMD is down
+//! cable      a wire: the server at one end, who asks at the other
 //! dhcp       DHCPv4 beside Kea and dnsmasq: CPU per reply, ten thousand machines at once, a flood
+//! dns        DNS beside NSD, Knot, dnsmasq, CoreDNS and a bare echo: CPU per answer; as names grow; while they change
 //! ```
 //! Absolute figures drift with the machine; ratios within one run are what counts.
 
+mod cable;
 mod change;
 mod dhcp;
+pub mod dns;
 pub mod hello;
 mod lab;
 mod look_ups;
@@ -36,12 +40,15 @@ pub enum Part {
     Start,
     /// DHCPv4; needs root.
     Dhcp,
+    /// DNS; needs root.
+    Dns,
 }
 
 /// Every part.
-pub const ALL: [Part; 5] = [Part::LookUps, Part::Refresh, Part::Change, Part::Start, Part::Dhcp];
+pub const ALL: [Part; 6] = [Part::LookUps, Part::Refresh, Part::Change, Part::Start, Part::Dhcp, Part::Dns];
 
-/// Measures these and prints a table for each. `programs` is where the programs are; `short`: the flood is a short one.
+/// Measures these and prints a table for each. `programs` is where the programs are; `short`: those of `dhcp` and `dns`
+/// that take minutes are short.
 pub fn run(parts: &[Part], programs: PathBuf, short: bool) -> anyhow::Result<()> {
     let lab = Lab::new(programs)?;
     println!("{}\n", lab.machine());
@@ -54,6 +61,7 @@ pub fn run(parts: &[Part], programs: PathBuf, short: bool) -> anyhow::Result<()>
                 Part::Change => change::measure(&lab).await?,
                 Part::Start => start::measure(&lab).await?,
                 Part::Dhcp => dhcp::measure(&lab, short)?,
+                Part::Dns => dns::measure(&lab, short)?,
             }
         }
         Ok(())

@@ -4,30 +4,22 @@
 mod machines;
 mod servers;
 
-use super::lab::{Lab, Server, table};
-use crate::cluster::Namespace;
+use super::{
+    cable::{CLIENT as RELAY, Cable, SERVER, need},
+    lab::{Lab, Server, median, table},
+};
 use anyhow::{Context, ensure};
 use machines::{Machines, Outcome};
-use nix::{
-    sched::{CloneFlags, setns},
-    unistd::geteuid,
-};
 use servers::{Ours, Peer, perfdhcp};
 use std::{
-    fs::{self, File},
+    fs,
     net::Ipv4Addr,
     path::PathBuf,
-    process::Command,
-    thread,
     time::{Duration, Instant},
 };
 use values::Mac;
 
 const NODES: usize = 10_000;
-/// What answers.
-const SERVER: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 1);
-/// What the machines are behind, on the other end of the wire.
-const RELAY: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 2);
 /// Where perfdhcp is: its own relay, for both want port 67.
 const JUDGE: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 3);
 /// Exchanges at the same time: enough that no server waits for us, few enough for every socket's buffer.
@@ -57,50 +49,15 @@ const TOOLS: [(&str, &str); 5] = [
 /// `dhcpd.v4.unknown` for the pool; the leases' file is put in front.
 const POOL: &str = "lease_time: 1h, pools: [{subnet: 172.16.0.0/12, start: 172.20.0.0, end: 172.20.255.255}]";
 
-/// A server's end and the machines' end of a wire.
-struct Cable {
-    server: Namespace,
-    machines: Namespace,
-}
-
-impl Cable {
-    fn new() -> Cable {
-        let cable =
-            Cable { server: Namespace::new("dhcp-server"), machines: Namespace::new("dhcp-machines") };
-        let Cable { server, machines } = &cable;
-        server.ip(&format!("link add srv0 type veth peer name cli0 netns {}", machines.name()));
-        for (end, device, address) in [(server, "srv0", SERVER), (machines, "cli0", RELAY)] {
-            end.ip(&format!("addr add {address}/12 dev {device}"));
-            end.ip(&format!("link set {device} up"));
-        }
-        machines.ip(&format!("addr add {JUDGE}/12 dev cli0"));
-        cable
-    }
-}
-
-/// Runs in a thread of its own, which lives on the server's side of the wire, and so do the programs it starts.
+/// Behind a relay at the other end of the wire.
 pub(super) fn measure(lab: &Lab, short: bool) -> anyhow::Result<()> {
-    ensure!(
-        geteuid().is_root(),
-        "dhcp needs network namespaces: run it as root, or leave it out (PARTS=...)"
-    );
-    for (tool, package) in TOOLS {
-        let found = Command::new("which").arg(tool).output().is_ok_and(|output| output.status.success());
-        ensure!(found, "{tool} is missing: apt-get install {package}");
-    }
-    let cable = Cable::new();
-    let work = || {
-        enter(&cable.server)?;
+    need(&TOOLS)?;
+    let cable = Cable::new()?;
+    cable.client.ip(&format!("addr add {JUDGE}/12 dev cli0"));
+    cable.at_server(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(Bench::new(lab, &cable)?.all(short))
-    };
-    thread::scope(|scope| scope.spawn(work).join())
-        .unwrap_or_else(|_| Err(anyhow::anyhow!("the bench panicked")))
-}
-
-fn enter(namespace: &Namespace) -> anyhow::Result<()> {
-    let file = File::open(format!("/run/netns/{}", namespace.name())).context("a namespace of ours")?;
-    setns(file, CloneFlags::CLONE_NEWNET).context("entering a namespace")
+    })
 }
 
 struct Bench<'a> {
@@ -124,13 +81,7 @@ struct Row {
 
 impl<'a> Bench<'a> {
     fn new(lab: &'a Lab, cable: &'a Cable) -> anyhow::Result<Bench<'a>> {
-        let machines = thread::scope(|scope| {
-            let open = scope.spawn(|| {
-                enter(&cable.machines)?;
-                Machines::new(RELAY, SERVER)
-            });
-            open.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the machines panicked")))
-        })?;
+        let machines = cable.at_client(|| Machines::new(RELAY, SERVER))?;
         // As `smd::generate` numbers the nodes' first interfaces; strangers are in nobody's inventory.
         Ok(Bench { lab, cable, machines, known: macs(0x02, 0x10), strangers: macs(0x06, 0x00) })
     }
@@ -230,11 +181,6 @@ fn macs(first: u8, second: u8) -> Vec<Mac> {
         Mac([first, second, 0, a, b, c])
     };
     (0..NODES as u32).map(of).collect()
-}
-
-fn median(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 2]
 }
 
 fn print(rows: &[Row], flood: &[String]) {

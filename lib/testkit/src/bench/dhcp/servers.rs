@@ -1,7 +1,10 @@
 //! The servers that are compared, each on the first core and alone on the wire.
 
-use super::{Cable, JUDGE, NODES, SERVER};
-use crate::bench::lab::{Lab, Server};
+use super::{JUDGE, NODES};
+use crate::bench::{
+    cable::{Cable, SERVER},
+    lab::{Lab, Server},
+};
 use anyhow::Context;
 use std::{fs, path::Path, process::Command};
 
@@ -110,7 +113,7 @@ pub struct Judgement {
 
 /// perfdhcp with MACs from a file, as a relay on the machines' side of the wire.
 pub fn perfdhcp(cable: &Cable, macs: &Path, arguments: &[&str]) -> anyhow::Result<Judgement> {
-    let mut command = cable.machines.command("timeout");
+    let mut command = cable.client.command("timeout");
     command
         .args([PATIENCE, "perfdhcp", "-4", "-l", &JUDGE.to_string(), "-M"])
         .arg(macs)
