@@ -52,7 +52,7 @@ use upstream::Upstream;
 pub const TOTAL_WAIT: Duration = Duration::from_secs(4);
 
 /// Different questions asked of forwarders at once; each may take a socket. A guess: a quarter of the 1024 file descriptors a process
-/// usually has, and at 20 ms an answer more than 10,000 a second.
+/// may have at least, and at 20 ms an answer more than 10,000 a second.
 pub const MAX_FLIGHTS: usize = 256;
 
 /// Queries that wait for forwarders at once; past it they get SERVFAIL, so that clients turn to another server. A guess.

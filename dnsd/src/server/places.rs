@@ -4,7 +4,7 @@
 //! A connection is `busy` while answers of its are being waited for, and idle since its last whole query otherwise, also in the middle of
 //! a handshake, of a query or of an answer: those who are slow with these are no better than those who say nothing.
 
-use crate::metrics::Dropped;
+use crate::{forward, metrics::Dropped};
 use futures::task::AtomicWaker;
 use std::{
     collections::HashMap,
@@ -31,8 +31,9 @@ const MAX_ENCRYPTED: usize = 1024;
 /// A guess that leaves room for others whatever one of them does.
 const SHARE_OF_CLIENT: usize = 16;
 
-/// File descriptors that are not for connections: sockets, files, calls to smd-cache, forwarders, admin HTTP. A guess, with room.
-const OTHER_FILES: usize = 192;
+/// File descriptors that are not for connections: sockets, files, calls to smd-cache, admin HTTP, a guess with room; and one for each
+/// question that forwarders are asked.
+const OTHER_FILES: usize = 136 + forward::MAX_FLIGHTS;
 
 /// How many are looked at for the one that leaves. A guess: of 16, the one idle longest is among the idlest tenth of all four times in
 /// five, and an attacker cannot make it cost more.

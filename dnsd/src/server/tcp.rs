@@ -6,7 +6,7 @@ use super::{
     stream::converse,
     tls::{Greetings, greet},
 };
-use crate::{access::Client, metrics::Count, wire::Transport};
+use crate::{access::Client, forward, metrics::Count, wire::Transport};
 use certificates::Followed;
 use daemon::Pulse;
 use std::{
@@ -29,8 +29,9 @@ const BACKLOG: u32 = 1024;
 /// for each connection. A guess: two of the longest answers there are. The kernel doubles it.
 const KERNEL_BUFFER: u32 = 128 * 1024;
 
-/// Answers waited for at once, over all streams; past it they wait for their turn. As on UDP.
-const MAX_WAITING: usize = 1024;
+/// Answers waited for at once, over all streams; past it they wait for their turn. As on UDP, those that forwarders are asked for
+/// leave as many to the inventory.
+const MAX_WAITING: usize = 1024 + forward::MAX_WAITING;
 
 /// How long a client may be silent between queries: what NSD and Knot allow, about (RFC 7766 §6.2.3 asks for seconds).
 const IDLE: Duration = Duration::from_secs(10);

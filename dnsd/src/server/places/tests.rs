@@ -95,7 +95,7 @@ async fn the_fuller_it_is_the_sooner_the_idle_go() {
 
 #[test]
 fn places_follow_from_the_file_descriptors() {
-    for (files, wanted) in [(0, (0, 0)), (1024, (664, 166)), (4096, (3120, 780)), (1 << 20, (4096, 1024))] {
+    for (files, wanted) in [(0, (0, 0)), (1024, (504, 126)), (4096, (2960, 740)), (1 << 20, (4096, 1024))] {
         let (plain, encrypted) = limits(files);
         assert_eq!((plain, encrypted), wanted, "{files}");
         assert!(plain + encrypted + OTHER_FILES <= files.max(OTHER_FILES));
