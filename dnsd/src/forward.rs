@@ -20,6 +20,7 @@ mod question;
 mod records;
 mod shape;
 mod stream;
+mod tasks;
 mod tls;
 mod udp;
 mod upstream;
@@ -39,11 +40,11 @@ use config::Config;
 use daemon::State;
 use flights::Flights;
 use std::{net::IpAddr, sync::Arc, time::Duration};
+use tasks::Tasks;
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[cfg(test)]
 use udp::UDP_WAIT;
 use upstream::Upstream;
@@ -73,8 +74,7 @@ pub struct Forwarding {
     cache: Cache,
     flights: Flights,
     waiting: Semaphore,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    tasks: Tasks,
     metrics: Metrics,
 }
 
@@ -106,8 +106,7 @@ impl Forwarding {
             cache: Cache::default(),
             flights: Flights::default(),
             waiting: Semaphore::new(MAX_WAITING),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            tasks: Tasks::default(),
             metrics,
         }
     }
@@ -172,6 +171,11 @@ impl Forwarding {
         }
     }
 
+    /// What is said when nobody waits any longer.
+    pub fn unanswered(&self, question: &Question) -> Resolved {
+        nothing(question, Source::Failed)
+    }
+
     /// Degraded where nobody can be asked: what we know ourselves is answered all the same.
     pub fn readiness(&self) -> State {
         let upstreams = self.upstreams.load();
@@ -193,10 +197,7 @@ impl Forwarding {
 
     /// Ends what is on its way.
     pub async fn stopped(&self) {
-        self.stop.cancel();
-        self.upstreams.store(Arc::default());
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.tasks.stopped().await;
     }
 }
 

@@ -98,7 +98,7 @@ fn origin(resolved: &Resolved) -> String {
     let Some(from) = &entry.from else {
         return match source {
             Source::Busy => "Too many queries were waiting for forwarders.".into(),
-            _ => "No forwarder answered.".into(),
+            _ => "No forwarder answered in time.".into(),
         };
     };
     match (age, source) {

@@ -81,7 +81,7 @@ impl Forwarding {
             }
             return Ok(flight.landed.clone());
         }
-        if flights.len() >= MAX_FLIGHTS || self.stop.is_cancelled() {
+        if flights.len() >= MAX_FLIGHTS || self.tasks.are_stopped() {
             return Err(Source::Busy);
         }
         let (sender, landed) = watch::channel(None);
@@ -113,12 +113,7 @@ impl Forwarding {
 
     /// Asks forwarders in turn; those put aside only when there is no other. A refusal or a failure of one is passed on as it came when
     /// nobody has better.
-    async fn ask_in_turn(
-        self: &Arc<Self>,
-        question: &Question,
-        spelled: &[u8],
-        best: &mut Option<(Answer, Arc<str>)>,
-    ) {
+    async fn ask_in_turn(&self, question: &Question, spelled: &[u8], best: &mut Option<(Answer, Arc<str>)>) {
         for _ in 0..MAX_ROUNDS {
             let upstreams = self.upstreams.load_full();
             let (up, down): (Vec<_>, Vec<_>) = upstreams.iter().partition(|upstream| upstream.is_up());
@@ -147,22 +142,17 @@ impl Forwarding {
     }
 
     /// Asks it for the root's servers, less and less often, until it answers.
-    fn probe(self: &Arc<Self>, upstream: &Arc<Upstream>) {
-        let (forwarding, upstream) = (self.clone(), Arc::downgrade(upstream));
+    fn probe(&self, upstream: &Arc<Upstream>) {
+        let upstream = Arc::downgrade(upstream);
         self.tasks.spawn(async move {
             let root = Question::new(&[0], kind::NS, false, false);
             while let Some(wait) = upstream.upgrade().and_then(|upstream| upstream.next_probe()) {
                 // Replicas that lost it together need not come back together.
                 let wait = wait.mul_f64(0.75 + 0.5 * fastrand::f64());
-                tokio::select! {
-                    () = sleep(wait) => {}
-                    () = forwarding.stop.cancelled() => return,
-                }
+                sleep(wait).await;
                 let Some(upstream) = upstream.upgrade() else { return };
-                tokio::select! {
-                    _ = upstream.ask(&root, &[0]) => {}
-                    () = forwarding.stop.cancelled() => return,
-                }
+                // It remembers itself how it fared.
+                _ = upstream.ask(&root, &[0]).await;
             }
         });
     }
@@ -173,10 +163,8 @@ async fn fly(landing: Landing, spelled: Arc<[u8]>, sender: watch::Sender<Option<
     let Landing { forwarding, question } = &landing;
     let mut best = None;
     let asked = timeout(TOTAL_WAIT, forwarding.ask_in_turn(question, &spelled, &mut best));
-    tokio::select! {
-        _ = asked => {}
-        () = forwarding.stop.cancelled() => return,
-    }
+    // What it found by then counts.
+    _ = asked.await;
     let (answer, from) = match best {
         Some((answer, from)) => (answer, Some(from)),
         None => (Answer::servfail(question), None),

@@ -1,7 +1,7 @@
 //! Queries over TCP and TLS: one connection to a forwarder, kept while it is used, with many queries on it at once (RFC 7766 §6.2,
 //! RFC 7858 §3.4). A task owns the connection; it ends with it, and with the last who could ask.
 
-use super::{query, tls::Tls, upstream::Failure};
+use super::{query, tasks::Tasks, tls::Tls, upstream::Failure};
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -14,7 +14,6 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
-use tokio_util::task::TaskTracker;
 
 /// How long a whole exchange may take, handshakes included: four times there and back, and the forwarder's own work.
 pub const STREAM_WAIT: Duration = Duration::from_secs(2);
@@ -37,7 +36,7 @@ pub struct Stream {
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
     connection: Mutex<Option<mpsc::Sender<Request>>>,
-    tasks: TaskTracker,
+    tasks: Tasks,
 }
 
 struct Request {
@@ -53,7 +52,7 @@ struct Pending {
 
 impl Stream {
     /// Connects when it is needed.
-    pub fn new(address: SocketAddr, tls: Option<Tls>, tasks: TaskTracker) -> Stream {
+    pub fn new(address: SocketAddr, tls: Option<Tls>, tasks: Tasks) -> Stream {
         Stream { address, tls: tls.map(Arc::new), connection: Mutex::new(None), tasks }
     }
 

@@ -7,6 +7,7 @@ use super::{
     metrics::{Metrics, Of},
     query,
     stream::Stream,
+    tasks::Tasks,
     tls::Tls,
     udp,
 };
@@ -19,7 +20,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
 /// Why a forwarder gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +34,13 @@ pub enum Failure {
     Tls(String),
     /// What came could not be read.
     Malformed,
+    /// This host has no socket left: none of the forwarder's fault.
+    Local,
 }
 
 impl Failure {
     /// Metric labels.
-    pub const LABELS: [&'static str; 5] = ["timeout", "unreachable", "closed", "tls", "malformed"];
+    pub const LABELS: [&'static str; 6] = ["timeout", "unreachable", "closed", "tls", "malformed", "local"];
 
     /// Place in [`Failure::LABELS`].
     pub fn index(&self) -> usize {
@@ -48,6 +50,7 @@ impl Failure {
             Failure::Closed => 2,
             Failure::Tls(_) => 3,
             Failure::Malformed => 4,
+            Failure::Local => 5,
         }
     }
 
@@ -65,13 +68,24 @@ impl fmt::Display for Failure {
             Failure::Closed => f.write_str("it closes the connection"),
             Failure::Tls(why) => write!(f, "TLS: {why}"),
             Failure::Malformed => f.write_str("what it sends cannot be read"),
+            Failure::Local => f.write_str("there is no socket for it"),
         }
     }
 }
 
 impl From<io::Error> for Failure {
-    fn from(_: io::Error) -> Failure {
-        Failure::Unreachable
+    fn from(error: io::Error) -> Failure {
+        use io::ErrorKind;
+        match error.kind() {
+            ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::TimedOut
+            | ErrorKind::PermissionDenied => Failure::Unreachable,
+            _ => Failure::Local,
+        }
     }
 }
 
@@ -96,7 +110,7 @@ struct State {
 
 impl Upstream {
     /// `ca`: for those on TLS.
-    pub fn new(forwarder: &Forwarder, ca: Option<&Path>, metrics: &Metrics, tasks: &TaskTracker) -> Upstream {
+    pub fn new(forwarder: &Forwarder, ca: Option<&Path>, metrics: &Metrics, tasks: &Tasks) -> Upstream {
         let name: Arc<str> = forwarder.to_string().into();
         let tls = match &forwarder.carriage {
             Carriage::Plain => None,
@@ -187,6 +201,9 @@ impl Upstream {
 
     fn failed(&self, failure: &Failure) -> bool {
         self.counters.failed(failure);
+        if *failure == Failure::Local {
+            return false;
+        }
         tracing::debug!(forwarder = %self.name, %failure, "a forwarder gave no answer");
         let mut state = self.state();
         let was_up = state.health.is_up();

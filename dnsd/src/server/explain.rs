@@ -16,11 +16,14 @@ use axum::{
     routing::get,
 };
 use inventory::Explanation;
-use std::{net::Ipv4Addr, sync::Arc};
-use tokio::sync::Semaphore;
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::timeout};
 
 /// Explanations at the same time; people ask for them one by one. Each may wait for smd-cache, as two packets do.
 const MAX_EXPLANATIONS: usize = 4;
+
+/// How long forwarders may take: `dnsd explain` waits 3 s.
+const FORWARD_WAIT: Duration = Duration::from_millis(2500);
 
 /// The page.
 pub fn page(service: Arc<Service>) -> Router {
@@ -77,7 +80,9 @@ impl Service {
         forward: &Forward<'_>,
     ) -> Explained {
         let asker = Asker { address: Ipv4Addr::LOCALHOST.into(), spelled: forward.name };
-        let resolved = self.forwarding.resolve(&forwarding::question(message, forward), asker).await;
+        let asked = forwarding::question(message, forward);
+        let resolved = timeout(FORWARD_WAIT, self.forwarding.resolve(&asked, asker)).await;
+        let resolved = resolved.unwrap_or_else(|_| self.forwarding.unanswered(&asked));
         let client = For { message, transport: Transport::Tcp, aliases: &forward.aliases };
         let mut bytes = Vec::new();
         forward::write(client, &resolved.entry.answer, resolved.age, &mut bytes);

@@ -200,7 +200,7 @@ async fn a_connection_that_leads_nowhere_is_given_up() {
     // Accepts, and never says a word.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let stream = stream::Stream::new(address, None, TaskTracker::new());
+    let stream = stream::Stream::new(address, None, Tasks::default());
     let message = query::write(&question(NAME), question(NAME).name(), 1, true);
     for _ in 0..3 {
         let started = Instant::now();

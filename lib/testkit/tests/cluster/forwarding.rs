@@ -248,3 +248,46 @@ fn a_flood_of_names_nobody_answers_leaves_known_names_alone() {
     let (status, page) = cluster.admin("dnsd", "/ready").unwrap();
     assert!(status == 200 && page.contains("degraded"), "{status} {page}");
 }
+
+/// A resolver that asks dnsd what dnsd asks it.
+fn mirror(cluster: &Cluster) -> Process {
+    let mut command = cluster.wire.server.command(tool("dnsmasq"));
+    command
+        .args(["--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--group=root", "--pid-file"])
+        .args([
+            "--no-resolv",
+            "--no-hosts",
+            "--bind-interfaces",
+            "--listen-address=127.0.0.1",
+            "--cache-size=0",
+        ])
+        .args(["--port=5303", "--server=127.0.0.1#53", "--log-queries", "--log-facility=-"]);
+    Process::start("dnsmasq", command, &cluster.folder().join("dnsmasq-5303.log"))
+}
+
+#[test]
+fn a_loop_ends_with_servfail_whether_direct_or_through_another() {
+    need_tools(&["dnsmasq"]);
+    for forward in [r#"["127.0.0.1:53"]"#, r#"["127.0.0.1:5303"]"#] {
+        let cluster = Cluster::start_with(scene::inventory(), &Settings::default().dnsd("forward", forward));
+        let mirror = mirror(&cluster);
+        std::thread::sleep(Duration::from_millis(500));
+        let loops =
+            || cluster.metric("dnsd", r#"dnsd_forward_answers_total{source="loop"}"#).unwrap_or_default();
+        let asked =
+            || cluster.metric("dnsd", r#"dnsd_queries_total{transport="udp",type="a"}"#).unwrap_or_default();
+        for number in 0..20 {
+            let name = format!("www{number}.some-looping-example.com");
+            let answer =
+                cluster.inside().run(async move { ask(&name).await }).expect("an answer at the first try");
+            assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+        }
+        assert!(loops() >= 20.0, "each was told: {}\n{}", loops(), mirror.log());
+        assert!(asked() <= 60.0, "nothing multiplies: {}", asked());
+        assert!(cluster.log("dnsd").contains("came back to us"));
+        let warned = cluster.log("dnsd").contains("lists this very program");
+        assert_eq!(warned, forward.contains(":53\""), "{forward}");
+        let answer = cluster.inside().run(ask(NODE1.fqdn)).expect("an answer at the first try");
+        assert_eq!(answer.answers.len(), 1, "our own names are served all the same");
+    }
+}
