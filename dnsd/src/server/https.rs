@@ -251,17 +251,37 @@ impl Drop for Open<'_> {
     }
 }
 
+/// The body is read before anything is judged: a client that is still sending when its answer comes may not see it.
 async fn query<B>(request: Request<B>) -> Result<Bytes, Wrong>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
-    if request.uri().path() != PATH {
+    let (head, body) = request.into_parts();
+    let body = whole(body).await?;
+    if head.uri.path() != PATH {
         return Err(Wrong::Path);
     }
-    match *request.method() {
-        Method::GET => in_uri(request.uri().query().unwrap_or_default()),
-        Method::POST => in_body(request).await,
+    match head.method {
+        Method::GET => in_uri(head.uri.query().unwrap_or_default()),
+        Method::POST if is_message(head.headers.get(CONTENT_TYPE)) => Ok(body),
+        Method::POST => Err(Wrong::Type),
         _ => Err(Wrong::Method),
+    }
+}
+
+async fn whole<B>(body: B) -> Result<Bytes, Wrong>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    // What says that it is too long is not read at all.
+    if body.size_hint().lower() > MAX_QUERY as u64 {
+        return Err(Wrong::TooLong);
+    }
+    match timeout(ARRIVAL, Limited::new(body, MAX_QUERY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Wrong::TooLong),
+        Ok(Err(_)) => Err(Wrong::Query),
+        Err(_) => Err(Wrong::TooSlow),
     }
 }
 
@@ -276,27 +296,11 @@ fn in_uri(variables: &str) -> Result<Bytes, Wrong> {
     Ok(query.into())
 }
 
-async fn in_body<B>(request: Request<B>) -> Result<Bytes, Wrong>
-where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
-{
-    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    // A media type has no case, and may have parameters.
+/// A media type has no case, and may have parameters.
+fn is_message(kind: Option<&HeaderValue>) -> bool {
+    let kind = kind.map(HeaderValue::as_bytes).unwrap_or_default();
     let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    if !kind.eq_ignore_ascii_case(MESSAGE.as_bytes()) {
-        return Err(Wrong::Type);
-    }
-    // What says that it is too long is not read at all.
-    if request.body().size_hint().lower() > MAX_QUERY as u64 {
-        return Err(Wrong::TooLong);
-    }
-    let body = Limited::new(request.into_body(), MAX_QUERY);
-    match timeout(ARRIVAL, body.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Wrong::TooLong),
-        Ok(Err(_)) => Err(Wrong::Query),
-        Err(_) => Err(Wrong::TooSlow),
-    }
+    kind.eq_ignore_ascii_case(MESSAGE.as_bytes())
 }
 
 #[cfg(test)]
