@@ -215,7 +215,7 @@ async fn who_has_to_leave_leaves_at_once_and_who_drains_answers_first() {
 
     let (service, registry) = service(replica());
     let talk = Talk::with(service, registry, 4096, Places::new(1, IDLE));
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(talk.places.take([10, 0, 0, 1].into()).is_ok());
     talk.ends(Some("evicted")).await;
 }

@@ -32,6 +32,7 @@ mod scene;
 mod secure;
 mod silence;
 mod station;
+mod streams;
 mod tftp;
 mod transcripts;
 mod watching;
