@@ -8,11 +8,13 @@ mod ttl;
 
 pub(crate) use name::name_end;
 pub use name::{HostText, WireName, suffixes, text, to_wire};
-pub(crate) use query::read_opt;
 pub use query::{Edns, Message, Question, Silent, Tsig, read, read_answer};
+pub(crate) use query::{KEEPALIVE, read_opt};
 pub(crate) use reply::{AUTHORITATIVE, COPIED, RESPONSE, limit, write_opt};
 pub use reply::{push_name, set_recursion_available, truncate, write};
 pub use ttl::shortest_ttl;
+
+use std::time::Duration;
 
 /// How a query came; decides how long its answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,15 @@ impl Transport {
     /// Every transport.
     pub const ALL: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https];
 
+    /// How long a connection may be idle, where DNS itself can say so (RFC 7828): UDP has none, and HTTP its own ways.
+    pub fn idle(self) -> Option<Duration> {
+        match self {
+            Transport::Tcp => Some(IDLE),
+            Transport::Tls => Some(IDLE_ENCRYPTED),
+            Transport::Udp | Transport::Https => None,
+        }
+    }
+
     /// Metric label.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,6 +52,12 @@ impl Transport {
         }
     }
 }
+
+/// How long a client may be silent between queries: what NSD and Knot allow, about (RFC 7766 §6.2.3 asks for seconds).
+pub const IDLE: Duration = Duration::from_secs(10);
+
+/// The same where there was a handshake, which costs more than some idle seconds (RFC 7858 §3.4).
+pub const IDLE_ENCRYPTED: Duration = Duration::from_secs(30);
 
 /// Response codes we use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -159,7 +159,7 @@ fn read(query: &[u8]) -> Option<Asked> {
     }
     let edns = match header[11] {
         0 => None,
-        1 => Some(read_opt(rest).filter(|edns| edns.version == 0)?),
+        1 => Some(read_opt(rest).filter(|edns| edns.version == 0 && !edns.keepalive)?),
         _ => return None,
     };
     Some(Asked { name_end, kind, edns })

@@ -6,7 +6,12 @@ use super::{
     stream::converse,
     tls::{Greetings, greet},
 };
-use crate::{access::Client, forward, metrics::Count, wire::Transport};
+use crate::{
+    access::Client,
+    forward,
+    metrics::Count,
+    wire::{IDLE, IDLE_ENCRYPTED, Transport},
+};
 use certificates::Followed;
 use daemon::Pulse;
 use std::{
@@ -32,12 +37,6 @@ const KERNEL_BUFFER: u32 = 128 * 1024;
 /// Answers waited for at once, over all streams; past it they wait for their turn. As on UDP, those that forwarders are asked for
 /// leave as many to the inventory.
 const MAX_WAITING: usize = 1024 + forward::MAX_WAITING;
-
-/// How long a client may be silent between queries: what NSD and Knot allow, about (RFC 7766 §6.2.3 asks for seconds).
-const IDLE: Duration = Duration::from_secs(10);
-
-/// The same where there was a handshake, which costs more than some idle seconds (RFC 7858 §3.4).
-const IDLE_ENCRYPTED: Duration = Duration::from_secs(30);
 
 /// The bounds on connections.
 #[derive(Clone)]

@@ -51,7 +51,10 @@ pub struct Question<'a> {
     pub class: u16,
 }
 
-/// The OPT record of a query (RFC 6891 §6.1). Options are skipped: none is implemented, and cookies are never echoed.
+/// edns-tcp-keepalive (RFC 7828 §3.1).
+pub(crate) const KEEPALIVE: u16 = 11;
+
+/// The OPT record of a query (RFC 6891 §6.1). Of its options one is understood; the others are skipped, and cookies never echoed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edns {
     /// What the client can receive on UDP.
@@ -60,6 +63,8 @@ pub struct Edns {
     pub version: u8,
     /// DNSSEC records welcome; copied.
     pub dnssec: bool,
+    /// The client asks how long its connection may be idle (RFC 7828).
+    pub keepalive: bool,
 }
 
 /// The TSIG record of a message (RFC 8945 §4.2), read but not verified.
@@ -190,7 +195,7 @@ fn read_records(bytes: &[u8], mut at: usize, counts: [u16; 3]) -> Option<Records
             }
             match (u16::from_be_bytes([fixed[0], fixed[1]]), section) {
                 (kind::OPT, 2) if records.edns.is_none() && bytes[at] == 0 && options_fit(data) => {
-                    records.edns = Some(Edns::of(fixed));
+                    records.edns = Some(Edns::of(fixed, data));
                 }
                 (kind::TSIG, 2) => records.tsig = Some(read_tsig(bytes, at, fixed, data)?),
                 // One OPT, in the additional section, owned by the root (RFC 6891 §6.1.1).
@@ -241,16 +246,17 @@ pub(crate) fn read_opt(bytes: &[u8]) -> Option<Edns> {
     let (root, fixed) = (bytes.first()?, bytes.get(1..11)?);
     let data = bytes.get(11..11 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]])))?;
     let is_opt = *root == 0 && u16::from_be_bytes([fixed[0], fixed[1]]) == kind::OPT;
-    (is_opt && options_fit(data)).then(|| Edns::of(fixed))
+    (is_opt && options_fit(data)).then(|| Edns::of(fixed, data))
 }
 
 impl Edns {
-    /// From what stands between the owner and the options of an OPT.
-    fn of(fixed: &[u8]) -> Edns {
+    /// From what stands between the owner and the options of an OPT, and these.
+    fn of(fixed: &[u8], data: &[u8]) -> Edns {
         Edns {
             size: u16::from_be_bytes([fixed[2], fixed[3]]),
             version: fixed[5],
             dnssec: fixed[6] & 0x80 != 0,
+            keepalive: options(data).any(|option| option == KEEPALIVE),
         }
     }
 }
@@ -265,6 +271,15 @@ pub(super) fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
             _ => return None,
         }
     }
+}
+
+/// Codes of the options, as far as they fit. Most clients send none.
+fn options(mut data: &[u8]) -> impl Iterator<Item = u16> {
+    std::iter::from_fn(move || {
+        let (option, rest) = data.split_first_chunk::<4>()?;
+        data = rest.get(usize::from(u16::from_be_bytes([option[2], option[3]]))..)?;
+        Some(u16::from_be_bytes([option[0], option[1]]))
+    })
 }
 
 fn options_fit(mut data: &[u8]) -> bool {

@@ -3,13 +3,18 @@
 
 use super::Rcode;
 use super::{
-    CLASS_IN, Edns, HEADER, Message, RrSet, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN, kind, suffixes,
+    CLASS_IN, Edns, HEADER, KEEPALIVE, Message, RrSet, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN,
+    kind, suffixes,
 };
 use crate::decide::{Answer, Reply};
+use std::time::Duration;
 use values::Name;
 
 /// OPT without options: root, type, size, flags, length.
 const OPT_LENGTH: usize = 11;
+
+/// Code, length and value of the one option there is.
+const KEEPALIVE_LENGTH: usize = 6;
 
 pub(crate) const RESPONSE: u16 = 0x8000;
 pub(crate) const AUTHORITATIVE: u16 = 0x0400;
@@ -28,8 +33,10 @@ pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut V
     out.extend_from_slice(question);
     let records_at = out.len();
 
+    let idle = message.edns.filter(|edns| edns.keepalive).and_then(|_| transport.idle());
     let opt_length = if message.edns.is_some() { OPT_LENGTH } else { 0 };
-    let reserved = opt_length + message.tsig.map_or(0, |tsig| tsig.room());
+    let option_length = if idle.is_some() { KEEPALIVE_LENGTH } else { 0 };
+    let reserved = opt_length + option_length + message.tsig.map_or(0, |tsig| tsig.room());
     let mut writer =
         Writer { out, limit: limit(transport, message.edns).saturating_sub(reserved), fits: true };
     let mut counts = writer.sections(message, reply);
@@ -41,6 +48,9 @@ pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut V
     if let Some(edns) = message.edns {
         write_opt(edns, reply.rcode, out);
         counts[2] += 1;
+    }
+    if let Some(idle) = idle {
+        push_keepalive(idle, out);
     }
 
     let mut flags = RESPONSE | message.flags & COPIED | reply.rcode.code() & 0xf;
@@ -83,6 +93,15 @@ pub(crate) fn write_opt(edns: Edns, rcode: Rcode, out: &mut Vec<u8>) {
     out.extend_from_slice(&kind::OPT.to_be_bytes());
     out.extend_from_slice(&(UDP_LIMIT as u16).to_be_bytes());
     out.extend_from_slice(&[(rcode.code() >> 4) as u8, 0, if edns.dnssec { 0x80 } else { 0 }, 0, 0, 0]);
+}
+
+/// edns-tcp-keepalive, behind the OPT that was just written: how long the connection may be idle, in tenths of a second (RFC 7828 §3.1).
+fn push_keepalive(idle: Duration, out: &mut Vec<u8>) {
+    let length_at = out.len() - 2;
+    out[length_at..].copy_from_slice(&(KEEPALIVE_LENGTH as u16).to_be_bytes());
+    for word in [KEEPALIVE, 2, (idle.as_millis() / 100) as u16] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
 }
 
 struct Writer<'o> {

@@ -329,3 +329,30 @@ fn the_shortest_ttl_is_of_any_record_but_opt() {
         assert_eq!(shortest_ttl(&bytes[..length]), None, "cut at {length}");
     }
 }
+
+#[test]
+fn who_asks_how_long_a_connection_may_be_idle_is_told_over_streams() {
+    use crate::fixture::{CONFIG, config, query, replica};
+    let zones = Zones::build(&config(CONFIG), &replica(), 1000);
+    let with = |option: &[u8]| {
+        let mut bytes = query("nid0001.cluster.local. A");
+        bytes[11] = 1;
+        bytes.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, option.len() as u8]);
+        bytes.extend_from_slice(option);
+        bytes
+    };
+    let (empty, other) = ([0, 11, 0, 0], [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+    let both = [&other[..], &empty].concat();
+    for (option, transport, wanted) in [
+        (&empty[..], Transport::Tcp, &[0, 6, 0, 11, 0, 2, 0, 100][..]),
+        (&both, Transport::Tcp, &[0, 6, 0, 11, 0, 2, 0, 100]),
+        (&[0, 11, 0, 2, 0, 7], Transport::Tls, &[0, 6, 0, 11, 0, 2, 1, 44]),
+        (&empty, Transport::Udp, &[0, 0]),
+        (&empty, Transport::Https, &[0, 0]),
+        (&other, Transport::Tcp, &[0, 0]),
+    ] {
+        let answer = answer(&zones, &replica(), &with(option), transport).unwrap();
+        assert!(answer.ends_with(wanted), "{option:?} {transport:?}: {answer:?}");
+        hickory_proto::op::Message::from_vec(&answer).unwrap();
+    }
+}
