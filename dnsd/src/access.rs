@@ -57,16 +57,19 @@ impl Access {
         }
     }
 
-    /// Whether nobody is kept from asking for our names.
-    pub fn is_for_everybody(&self) -> bool {
-        self.query.is_none()
+    /// Whether this client may ask for our names.
+    pub fn may_ask(&self, client: Client) -> bool {
+        self.query.as_deref().is_none_or(|networks| holds(networks, client.address))
     }
 
     /// What this client may.
     pub fn rights(&self, client: Client) -> Rights {
         let listed = |networks: &[IpNet]| holds(networks, client.address);
-        let denied = self.query.as_deref().is_some_and(|networks| !listed(networks));
-        Rights { denied, recursion: listed(&self.recursion), transfer: listed(&self.transfer) }
+        Rights {
+            denied: !self.may_ask(client),
+            recursion: listed(&self.recursion),
+            transfer: listed(&self.transfer),
+        }
     }
 
     /// The one right that shows in every answer.

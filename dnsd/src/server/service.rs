@@ -53,8 +53,10 @@ pub struct Moment<'s> {
     service: &'s Service,
     zones: Guard<Arc<Zones>>,
     access: Guard<Arc<Access>>,
-    /// The zones are of an inventory that is complete and may be served, and nothing about the client matters.
+    /// The zones are of an inventory that is complete and may be served.
     in_place: bool,
+    /// Each answer is noted in the query log.
+    logged: bool,
     /// What limits answers, and the time by its clock.
     limiter: Option<(Arc<Limiter>, u64)>,
 }
@@ -62,9 +64,10 @@ pub struct Moment<'s> {
 impl Moment<'_> {
     /// Answers from what is held in this process, into an empty buffer.
     pub fn answer(&self, query: &[u8], client: Client, out: &mut Vec<u8>, count: &impl Count) -> Outcome {
-        let placed =
-            self.in_place.then(|| ready::answer(&self.zones, query, client.transport, out)).flatten();
-        self.placed_or_decided(placed, query, client, out, count)
+        let began = self.logged.then(Instant::now);
+        let in_place = || ready::answer(&self.zones, query, client.transport, out);
+        let placed = self.is_in_place(client).then(in_place).flatten();
+        self.placed_or_decided(placed, began, query, client, out, count)
     }
 
     /// Reads queries that are answered together.
@@ -83,14 +86,21 @@ impl Moment<'_> {
         out: &mut Vec<u8>,
         count: &impl Count,
     ) -> Outcome {
+        let began = self.logged.then(Instant::now);
         let in_place = || burst.answer(number, &self.zones, query, client.transport, out);
-        let placed = self.in_place.then(in_place).flatten();
-        self.placed_or_decided(placed, query, client, out, count)
+        let placed = self.is_in_place(client).then(in_place).flatten();
+        self.placed_or_decided(placed, began, query, client, out, count)
+    }
+
+    /// Who may not ask is told so by `decide`.
+    fn is_in_place(&self, client: Client) -> bool {
+        self.in_place && self.access.may_ask(client)
     }
 
     fn placed_or_decided(
         &self,
         placed: Option<Placed>,
+        began: Option<Instant>,
         query: &[u8],
         client: Client,
         out: &mut Vec<u8>,
@@ -105,6 +115,9 @@ impl Moment<'_> {
         }
         count.query(client.transport, placed.kind);
         count.reply(placed.slot, placed.rcode);
+        if let Some(began) = began {
+            self.service.queries.note(client, placed.rcode, out, began.elapsed());
+        }
         Outcome::Reply
     }
 
@@ -181,9 +194,9 @@ impl Service {
         let zones = self.zones.load();
         let served = zones.complete && !self.inventory.is_expired();
         let access = self.access.load();
-        let in_place = served && access.is_for_everybody() && !self.queries.is_on();
+        let logged = self.queries.is_on();
         let limiter = self.limiter.load_full().map(|limiter| (limiter, self.clock()));
-        Moment { service: self, zones, access, in_place, limiter }
+        Moment { service: self, zones, access, in_place: served, logged, limiter }
     }
 
     /// Milliseconds since the start.

@@ -214,6 +214,23 @@ fn everything_is_counted_under_its_name() {
 }
 
 #[test]
+fn who_may_not_ask_is_refused_also_where_answers_are_in_place() {
+    let config = config(&format!("{CONFIG}\n  query_from: [10.0.0.0/8]\n"));
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    let service = Service::new(Inventory::fixed(replica()), &config, 1000, metrics);
+    let mut out = Vec::new();
+    for (address, wanted) in
+        [([10, 0, 0, 1], "NoError aa; nid0001.cluster.local. 60 A 172.16.0.1"), ([11, 0, 0, 1], "Refused")]
+    {
+        let client = Client { address: address.into(), transport: Transport::Udp };
+        service.answer_now(&query("nid0001.cluster.local. A"), client, &mut out);
+        assert_eq!(text(&out), wanted);
+    }
+    assert!(exposition(&registry).contains("dnsd_denied_total{transport=\"udp\"} 1"));
+}
+
+#[test]
 fn the_readme_lists_every_metric() {
     let (service, registry) = service(replica());
     // What is counted by forwarder shows only where there is one.
