@@ -77,7 +77,7 @@ pub fn write(client: For, answer: &Answer, age: Age, out: &mut Vec<u8>) -> bool 
     }
 
     let mut flags = RESPONSE | RECURSION_AVAILABLE | message.flags & COPIED | rcode & 0xf;
-    flags |= if aliases.is_empty() { 0 } else { AUTHORITATIVE };
+    flags |= if aliases.first().is_some_and(|first| !first.searched) { AUTHORITATIVE } else { 0 };
     flags |= if truncated { TRUNCATED } else { 0 };
     let authentic = answer.authentic && aliases.is_empty() && message.wants_authentic();
     flags |= if authentic { AUTHENTIC_DATA } else { 0 };

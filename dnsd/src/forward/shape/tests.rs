@@ -170,6 +170,10 @@ fn aliases_of_ours_come_first_and_names_behind_them_stay_right() {
         ),
         "{rest}"
     );
+    // What a search made of a short name is in no zone of ours.
+    let searched = Alias { searched: true, ..two.clone() };
+    let reply = shaped(&query, Transport::Udp, &[&searched, &one], &answer, Age::Fresh(10)).bytes;
+    assert!(text(&reply).starts_with("NoError ra; oUt.cluster.local. 20 CNAME"), "{}", text(&reply));
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod kea;
 mod killing;
 mod leases;
 mod links;
+mod names;
 mod outage;
 mod prober;
 mod remembering;
