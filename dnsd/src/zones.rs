@@ -292,11 +292,11 @@ impl Zone {
 /// More zones than have numbers are not served: 65,536 networks of 256 addresses each.
 const MAX_ZONES: usize = u16::MAX as usize;
 
+/// Zones by number, and numbers by apex.
+type Numbered = (Vec<Option<Zone>>, HashMap<Box<[u8]>, u16>);
+
 /// Gives each zone its number, those of `before` the same again.
-fn number(
-    zones: impl Iterator<Item = Zone>,
-    before: Option<&Zones>,
-) -> (Vec<Option<Zone>>, HashMap<Box<[u8]>, u16>) {
+fn number(zones: impl Iterator<Item = Zone>, before: Option<&Zones>) -> Numbered {
     let mut list: Vec<Option<Zone>> = Vec::new();
     list.resize_with(before.map_or(0, |before| before.list.len()), || None);
     let (known, new): (Vec<Zone>, Vec<Zone>) =
