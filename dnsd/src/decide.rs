@@ -13,7 +13,7 @@ use crate::{
     outside::{self, Outside},
     records::{Alias, Node},
     reverse::{self, Reverse},
-    wire::{CLASS_IN, Message, RrSet, kind},
+    wire::{CLASS_IN, Message, RrSet, kind, suffixes},
     zones::{NEGATIVE_TTL, Zone, Zones},
 };
 mod additional;
@@ -28,7 +28,7 @@ pub use crate::wire::{Rcode, Silent};
 /// How long an address or a name of a machine holds.
 pub const POSITIVE_TTL: u32 = 60;
 
-/// Aliases followed before we call it a loop. A guess; BIND follows 16.
+/// Aliases followed for a client, which goes on from the last of them. A guess; BIND follows 16.
 const MAX_ALIASES: usize = 8;
 
 /// What is done about a query.
@@ -238,8 +238,9 @@ fn follow<'a>(
         let followed = !matches!(kind, kind::CNAME | kind::ANY) && *name != *zone.apex;
         let alias = zones.records.node(name).filter(|_| followed).and_then(|node| node.alias.as_ref());
         let Some(alias) = alias else { break };
-        if aliases.len() == MAX_ALIASES {
-            return error(Rcode::ServFail);
+        // Round in a circle, or too far: as far as it was followed, as NSD and Knot do; resolvers count for themselves.
+        if aliases.len() == MAX_ALIASES || aliases.iter().any(|seen| std::ptr::eq(*seen, alias)) {
+            return done(Reply { aliases, ..authoritative(Rcode::NoError) });
         }
         aliases.push(alias);
         name = &alias.target;
@@ -250,6 +251,9 @@ fn follow<'a>(
     }
     let node = zones.records.node(name);
     let at_apex = *name == *zone.apex;
+    // DS of an apex stands in the zone above, where that is ours, too (RFC 4035 §3.1.4.1).
+    let above = suffixes(name).nth(1).filter(|_| at_apex && kind == kind::DS);
+    let zone = above.and_then(|above| zones.find(above)).unwrap_or(zone);
     let exists = at_apex || node.is_some();
     let node_txt = zones.node_txt;
     let place = Place { zone, name, kind, aliases, exists, recursion, node_txt };

@@ -230,7 +230,25 @@ fn aliases_are_followed_inside_our_zones() {
                 "NXDomain aa; gone.cluster.local. 60 CNAME nid0099.cluster.local.; SOA",
             ),
             ("out.cluster.local. A", "NoError aa; out.cluster.local. 60 CNAME www.example.com."),
-            ("loop1.cluster.local. A", "ServFail"),
+            (
+                "loop1.cluster.local. A",
+                "NoError aa; loop1.cluster.local. 60 CNAME loop2.cluster.local., loop2.cluster.local. 60 CNAME loop1.cluster.local.",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn ds_of_an_inner_zone_is_the_outer_ones() {
+    let config = format!("{CONFIG}    - \"in AAAA fd00:16::1\"\n")
+        .replace("zones:", "zones:\n  - {name: in.cluster.local}");
+    check(
+        &replica(),
+        &config,
+        &[
+            ("in.cluster.local. DS", "NoError aa; ; SOA"),
+            ("in.cluster.local. TXT", "NoError aa; ; in.SOA"),
+            ("cluster.local. DS", "NoError aa; ; SOA"),
         ],
     );
 }

@@ -116,8 +116,8 @@ fn every_verdict_and_its_exit_code() {
         ),
         (
             "loop1.cluster.local A",
-            "dnsd answers loop1.cluster.local A with SERVFAIL: its aliases go round in a circle, or there is no serial to answer with yet.",
-            4,
+            "dnsd answers loop1.cluster.local A with 2 aliases that lead out of our zones or round in a circle.",
+            0,
         ),
     ] {
         let explained = explained(line, &replica);

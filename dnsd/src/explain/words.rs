@@ -62,6 +62,9 @@ fn verdict(known: &Known<'_>) -> String {
         (Rcode::NoError, [one]) => {
             format!("with {}", one.splitn(4, ' ').last().unwrap_or_default().trim_end_matches('.'))
         }
+        (Rcode::NoError, several) if several.len() == reply.aliases.len() && reply.authority.is_none() => {
+            format!("with {} aliases that lead out of our zones or round in a circle", several.len())
+        }
         (Rcode::NoError, several) => format!("with {} records", several.len()),
         (Rcode::NxDomain, _) => "with NXDOMAIN: there is no such name".to_owned(),
         (Rcode::Refused, _) => format!("with REFUSED: {}", why_refused(known)),
@@ -98,7 +101,7 @@ fn why_servfail(known: &Known<'_>) -> String {
             "which addresses are ours is not known before the first snapshot".into()
         }
         None if !known.zones.loaded => "there is no snapshot of the inventory yet".into(),
-        None => "its aliases go round in a circle, or there is no serial to answer with yet".into(),
+        None => "there is no serial to answer with yet".into(),
     }
 }
 
