@@ -4,8 +4,10 @@
 mod dhcp4_decide;
 mod dhcp4_leases;
 mod dhcp4_parse;
+mod dns_decide;
 mod others;
 
 pub use dhcp4_decide::dhcp4_decide;
 pub use dhcp4_parse::dhcp4_parse;
+pub use dns_decide::dns_decide;
 pub use others::{config_parse, dns_read, tftp_parse};

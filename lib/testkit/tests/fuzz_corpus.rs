@@ -9,10 +9,11 @@ use std::{fs, panic::catch_unwind, path::Path};
 type Promises = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-const TARGETS: [(&str, Promises); 5] = [
+const TARGETS: [(&str, Promises); 6] = [
     ("dhcp4_parse", fuzz::dhcp4_parse),
     ("dhcp4_decide", fuzz::dhcp4_decide),
     ("dns_read", fuzz::dns_read),
+    ("dns_decide", fuzz::dns_decide),
     ("tftp_parse", fuzz::tftp_parse),
     ("config_parse", fuzz::config_parse),
 ];
