@@ -153,6 +153,16 @@ const TOOLS: &[(&str, &str)] = &[
     ("dhcping", "dhcping"),
     ("dhcp_release", "dnsmasq-utils"),
     ("dnsmasq", "dnsmasq-base"),
+    ("nsd", "nsd"),
+    ("knotd", "knot"),
+    ("kzonecheck", "knot-dnssecutils"),
+    ("kdig", "knot-dnsutils"),
+    ("drill", "ldnsutils"),
+    ("ldns-read-zone", "ldnsutils"),
+    ("named-checkzone", "bind9-utils"),
+    ("getent", "libc-bin"),
+    ("musl-gcc", "musl-tools"),
+    ("dnsperf", "dnsperf"),
 ];
 
 /// Where a program is.

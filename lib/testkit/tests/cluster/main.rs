@@ -25,6 +25,7 @@ mod leases;
 mod links;
 mod names;
 mod outage;
+mod peers;
 mod prober;
 mod remembering;
 mod replicas;
