@@ -30,6 +30,7 @@ mod peers;
 mod prober;
 mod remembering;
 mod replicas;
+mod resolvers;
 mod scale;
 mod scene;
 mod secure;
