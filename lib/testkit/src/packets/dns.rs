@@ -43,6 +43,16 @@ pub async fn ask(
     Ok(None)
 }
 
+/// A question as bytes.
+///
+/// # Panics
+/// When this is no name.
+pub fn query(name: &str, kind: RecordType) -> Vec<u8> {
+    let mut query = Message::query();
+    query.add_query(Query::query(Name::from_ascii(name).expect("a name"), kind));
+    query.to_vec().expect("it is short")
+}
+
 /// The name of an address' PTR record.
 pub fn reverse(address: IpAddr) -> String {
     Name::from(address).to_ascii()

@@ -13,6 +13,7 @@ mod dhcp_options;
 mod dns;
 mod edns;
 mod explain;
+mod floods;
 mod foreign;
 mod forwarding;
 mod fresh;
