@@ -242,6 +242,14 @@ impl Cluster {
         assert!(self.programs.remove(name).is_some(), "{name} does not run");
     }
 
+    /// Tells a program to end, and waits until it has; it must end well.
+    pub fn terminate(&mut self, name: &str) {
+        let mut running = self.programs.remove(name).unwrap_or_else(|| panic!("{name} does not run"));
+        running.process.signal(Signal::SIGTERM);
+        let status = running.process.wait(START);
+        assert!(status.success(), "{name} ended with {status}:\n{}", running.process.log_tail());
+    }
+
     /// Stops a program where it stands: nothing is closed, nothing is answered.
     pub fn pause(&self, name: &str) {
         self.running(name).process.signal(Signal::SIGSTOP);

@@ -11,6 +11,7 @@ mod clients;
 mod dhcp;
 mod dhcp_options;
 mod dns;
+mod dns_replicas;
 mod edns;
 mod explain;
 mod floods;
