@@ -240,7 +240,7 @@ fn follow<'a>(
         let Some(alias) = alias else { break };
         // Round in a circle, or too far: as far as it was followed, as NSD and Knot do; resolvers count for themselves.
         if aliases.len() == MAX_ALIASES || aliases.iter().any(|seen| std::ptr::eq(*seen, alias)) {
-            return done(Reply { aliases, ..authoritative(Rcode::NoError) });
+            return done(Reply { authoritative: is_ours(&aliases), aliases, ..failure(Rcode::NoError) });
         }
         aliases.push(alias);
         name = &alias.target;
