@@ -382,7 +382,7 @@ fn is_ours(aliases: &[&Alias]) -> bool {
     aliases.first().is_none_or(|first| !first.searched)
 }
 
-pub(crate) fn failure<'a>(rcode: Rcode) -> Reply<'a> {
+pub fn failure<'a>(rcode: Rcode) -> Reply<'a> {
     Reply {
         rcode,
         authoritative: false,
