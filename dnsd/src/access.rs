@@ -34,6 +34,8 @@ pub struct Access {
     /// Nobody where there is no forwarder.
     recursion: Vec<IpNet>,
     transfer: Vec<IpNet>,
+    /// Whole zones are only for those who sign, too.
+    pub signed: bool,
 }
 
 impl Access {
@@ -54,6 +56,17 @@ impl Access {
             query: config.dnsd.query_from.clone(),
             recursion,
             transfer: transfer.map(|transfer| transfer.allow.clone()).unwrap_or_default(),
+            signed: transfer.is_some_and(|transfer| transfer.tsig.is_some()),
+        }
+    }
+
+    /// For people: who may copy zones.
+    pub fn who_may_copy(&self) -> String {
+        let networks: Vec<String> = self.transfer.iter().map(ToString::to_string).collect();
+        match (networks.is_empty(), self.signed) {
+            (true, _) => "zones are copied by nobody: dnsd.transfer.allow lists no network".into(),
+            (false, false) => format!("zones are copied by {}", networks.join(", ")),
+            (false, true) => format!("zones are copied by {}, signed with our key", networks.join(", ")),
         }
     }
 
@@ -62,7 +75,7 @@ impl Access {
         self.query.as_deref().is_none_or(|networks| holds(networks, client.address))
     }
 
-    /// What this client may.
+    /// What this client may; where it must sign for it ([`Access::signed`]), if it does.
     pub fn rights(&self, client: Client) -> Rights {
         let listed = |networks: &[IpNet]| holds(networks, client.address);
         Rights {
@@ -91,6 +104,21 @@ mod tests {
     fn denied(config: &str, client: &str) -> bool {
         let client = Client { address: client.parse().unwrap(), transport: Transport::Udp };
         Access::new(&config::parse(config).unwrap()).rights(client).denied
+    }
+
+    #[test]
+    fn people_are_told_who_may_copy() {
+        let sentence = |config: &str| Access::new(&config::parse(config).unwrap()).who_may_copy();
+        let tsig = "tsig: {name: k, secret_file: /s}";
+        assert!(sentence("").starts_with("zones are copied by nobody"));
+        assert_eq!(
+            sentence("dnsd: {transfer: {allow: [10.0.0.9, 'fd00::/64']}}"),
+            "zones are copied by 10.0.0.9/32, fd00::/64"
+        );
+        assert_eq!(
+            sentence(&format!("dnsd: {{transfer: {{allow: [10.0.0.9], {tsig}}}}}")),
+            "zones are copied by 10.0.0.9/32, signed with our key"
+        );
     }
 
     #[test]

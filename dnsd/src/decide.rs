@@ -13,7 +13,8 @@ use crate::{
     outside::{self, Outside},
     records::{Alias, Node},
     reverse::{self, Reverse},
-    wire::{CLASS_IN, Message, RrSet, kind, suffixes},
+    transfer,
+    wire::{CLASS_IN, Message, Question, RrSet, kind, suffixes},
     zones::{NEGATIVE_TTL, Zone, Zones},
 };
 mod additional;
@@ -147,17 +148,12 @@ struct Place<'a> {
 
 /// Answers from the configuration alone, or says what to ask for.
 pub fn plan<'a>(zones: &'a Zones, message: &'a Message, rights: Rights) -> Plan<'a> {
-    let question = match (&message.question, message.edns) {
-        _ if rights.denied => return error(Rcode::Refused),
-        _ if message.opcode() != 0 => return error(Rcode::NotImp),
-        _ if message.malformed => return error(Rcode::FormErr),
-        (_, Some(edns)) if edns.version > 0 => return error(Rcode::BadVers),
-        (Some(question), _) if question.class == CLASS_IN => question,
-        _ => return error(Rcode::Refused),
+    let question = match question(message, rights) {
+        Ok(question) => question,
+        Err(rcode) => return error(rcode),
     };
-    // Transfers are for nobody yet.
-    if matches!(question.kind, kind::AXFR | kind::IXFR) {
-        return error(Rcode::Refused);
+    if let Some(asked) = transfer::asked(zones, message, question, rights) {
+        return done(asked.in_one_message(question.kind));
     }
     let name = question.name.as_bytes();
     // Without RD nobody has answers of others fetched, nor sees which are remembered.
@@ -166,6 +162,18 @@ pub fn plan<'a>(zones: &'a Zones, message: &'a Message, rights: Rights) -> Plan<
         Some(zone) => follow(zones, zone, name, question.kind, recursion, Vec::new()),
         None if let Some(plan) = search::look(zones, message, name, question.kind, recursion) => plan,
         None => Plan::Done(elsewhere(zones, Vec::new(), name, question.kind, recursion)),
+    }
+}
+
+/// The question of a message that may be answered; else what it gets.
+pub fn question<'a>(message: &'a Message, rights: Rights) -> Result<&'a Question<'a>, Rcode> {
+    match (&message.question, message.edns) {
+        _ if rights.denied => Err(Rcode::Refused),
+        _ if message.opcode() != 0 => Err(Rcode::NotImp),
+        _ if message.malformed => Err(Rcode::FormErr),
+        (_, Some(edns)) if edns.version > 0 => Err(Rcode::BadVers),
+        (Some(question), _) if question.class == CLASS_IN => Ok(question),
+        _ => Err(Rcode::Refused),
     }
 }
 
@@ -394,7 +402,8 @@ pub fn failure<'a>(rcode: Rcode) -> Reply<'a> {
     }
 }
 
-fn error<'a>(rcode: Rcode) -> Plan<'a> {
+/// Nothing but a code.
+pub fn error<'a>(rcode: Rcode) -> Plan<'a> {
     done(failure(rcode))
 }
 

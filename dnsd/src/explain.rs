@@ -86,6 +86,8 @@ pub struct Known<'a> {
     pub zones: &'a Zones,
     /// The answer.
     pub reply: &'a Reply<'a>,
+    /// Who may copy zones, as a sentence.
+    pub copies: String,
     /// What the inventory was asked for, and what it said; `None`: the configuration alone says all.
     pub asked: Option<(Sought, Held)>,
     /// What smd-cache says; `None`: it cannot be asked, or knows nothing of such a key.

@@ -8,11 +8,13 @@
 //! ```
 
 mod files;
+mod labelled;
 mod scrape;
 mod slots;
 mod tally;
 
 pub use files::{FileGauges, FileKind};
+pub use labelled::{Label, Labelled, NotifyResult, TransferResult};
 pub use slots::Slot;
 pub use tally::{Count, Tally};
 
@@ -51,6 +53,10 @@ pub struct Metrics {
     pub slipped: Counter,
     /// Queries that have no line in the query log though it is on.
     pub unlogged: Counter,
+    /// What came of queries for whole zones.
+    pub transfers: Labelled<TransferResult>,
+    /// What came of telling secondaries.
+    pub notifies: Labelled<NotifyResult>,
     /// Of forwarding.
     pub forward: forward::Metrics,
     /// Hosts and zone files.
@@ -184,6 +190,8 @@ impl Metrics {
             limited: Counter::default(),
             slipped: Counter::default(),
             unlogged: Counter::default(),
+            transfers: Labelled::default(),
+            notifies: Labelled::default(),
             forward: forward::Metrics::new(registry),
             files: FileGauges::register(registry),
         };
@@ -197,6 +205,10 @@ impl Metrics {
         let help = "Queries left out of the query log: too many in a second, or the log is slow";
         registry.register("query_log_left_out", help, metrics.unlogged.clone());
         registry.register("zones", "Zones served", metrics.zones.clone());
+        let help = "Queries for whole zones, by what came of them";
+        registry.register("transfers", help, metrics.transfers.family());
+        let help = "Secondaries told of a change, by what came of it";
+        registry.register("notifies", help, metrics.notifies.family());
         metrics
     }
 

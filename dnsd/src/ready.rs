@@ -26,6 +26,8 @@ use table::Table;
 #[derive(Clone, Default)]
 pub struct Ready {
     table: Table,
+    /// Digest of what each zone holds, by its number.
+    digests: Vec<u64>,
 }
 
 /// What stands at a name.
@@ -46,19 +48,49 @@ impl Ready {
     pub fn build(zones: &Zones, replica: &Replica, before: Option<&Zones>) -> Ready {
         let before = before.filter(|before| zones.differ_by_addresses_only(before));
         let changed = before.and_then(|before| Some((before, replica.changed_since(before.replica())?)));
-        let Some((before, changed)) = changed else { return Ready { table: all(zones, replica) } };
-        let mut table = before.ready.table.clone();
-        table.change(touched(&changed, &[zones, before]).into_iter().map(|name| {
+        let mut buffer = Vec::new();
+        let Some((before, changed)) = changed else {
+            let mut ready = Ready { table: all(zones, replica), digests: vec![0; zones.numbers()] };
+            for entry in ready.table.iter() {
+                let digest = &mut ready.digests[usize::from(entry::zone(entry))];
+                *digest = digest.wrapping_add(digest_of(entry, &mut buffer));
+            }
+            return ready;
+        };
+        let Ready { mut table, mut digests } = before.ready.clone();
+        digests.resize(digests.len().max(zones.numbers()), 0);
+        let mut names = touched(&changed, &[zones, before]);
+        names.sort_unstable();
+        names.dedup();
+        // A sum: order does not matter, and what comes or goes is added or taken away.
+        table.change(names.into_iter().map(|name| {
+            if let Some(gone) = before.ready.entry(&name) {
+                let digest = &mut digests[usize::from(entry::zone(gone))];
+                *digest = digest.wrapping_sub(digest_of(gone, &mut buffer));
+            }
             let mut entry = Vec::new();
             let exists = put(zones, replica, &name, &mut entry);
+            if exists {
+                let digest = &mut digests[usize::from(entry::zone(&entry))];
+                *digest = digest.wrapping_add(digest_of(&entry, &mut buffer));
+            }
             (name, exists.then(|| entry.into()))
         }));
-        Ready { table }
+        Ready { table, digests }
+    }
+
+    /// Digest of all records of a zone, SOA excepted: the same content has the same, on any machine.
+    pub fn digest(&self, zone: &Zone) -> u64 {
+        self.digests.get(usize::from(zone.number)).copied().unwrap_or_default()
     }
 
     /// What stands at this name (wire form, lower case); `None`: there is no such name in our zones.
     pub fn node(&self, name: &[u8]) -> Option<Node<'_>> {
-        self.table.get(self.table.hash(name), name).map(|entry| Node { entry })
+        self.entry(name).map(|entry| Node { entry })
+    }
+
+    fn entry(&self, name: &[u8]) -> Option<&[u8]> {
+        self.table.get(self.table.hash(name), name)
     }
 
     /// Every name of this zone, also those at and below a delegation, in no order.
@@ -86,6 +118,24 @@ impl fmt::Debug for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ready").field("names", &self.len()).finish_non_exhaustive()
     }
+}
+
+/// Digest of the records of a name: the sum of those of owner, type, TTL and data of each.
+fn digest_of(entry: &[u8], buffer: &mut Vec<u8>) -> u64 {
+    let records = entry::sets(entry).flat_map(|set| set.data().map(move |data| (set, data)));
+    records.fold(0, |sum: u64, (set, data)| {
+        sum.wrapping_add(record_digest(entry::name(entry), set.kind(), set.ttl(), data, buffer))
+    })
+}
+
+/// Of one record.
+pub(crate) fn record_digest(owner: &[u8], kind: u16, ttl: u32, data: &[u8], buffer: &mut Vec<u8>) -> u64 {
+    buffer.clear();
+    buffer.extend_from_slice(owner);
+    buffer.extend_from_slice(&kind.to_be_bytes());
+    buffer.extend_from_slice(&ttl.to_be_bytes());
+    buffer.extend_from_slice(data);
+    xxhash_rust::xxh3::xxh3_64(buffer)
 }
 
 /// Every name that there is, written into one piece of memory that is given back whole.

@@ -5,6 +5,7 @@ mod explain;
 mod files;
 mod forwarding;
 mod https;
+mod notify;
 mod places;
 mod query_log;
 mod record_files;
@@ -12,6 +13,7 @@ mod service;
 mod stream;
 mod tcp;
 mod tls;
+mod transfers;
 mod udp;
 
 pub use places::{Place, Places};
@@ -19,6 +21,7 @@ pub use query_log::QueryLog;
 pub use service::{Outcome, Service};
 pub use stream::converse;
 pub use tcp::{Connections, Listener, Speaks};
+pub use transfers::Transfer;
 pub use udp::Waiting;
 
 use crate::metrics::Metrics;
@@ -69,6 +72,7 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let configured_at = now();
     let certificate = config.dnsd.tls.as_ref().map(tls::load).transpose()?;
     let service = Arc::new(Service::new(inventory.clone(), &config, configured_at, metrics));
+    service.begin_copying(&config)?;
     let checked = service.clone();
     running.readiness.add("inventory", move || checked.readiness());
     if let Some(files) = certificate.clone() {
@@ -97,7 +101,9 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
         sockets.bind_encrypted(&config.dnsd, &files)?;
         followers.spawn(files.follow());
     }
-    let follower = follow(service.clone(), config, configured_at, changes, running.reload.clone(), keeper);
+    let reload = running.reload.clone();
+    followers.spawn(notify::tell(service.clone(), config.clone(), reload.clone(), running.shutdown.clone()));
+    let follower = follow(service.clone(), config, configured_at, changes, reload, keeper);
     followers.spawn(follower);
     let ended = run(service.clone(), sockets, &running).await;
     service.queries.finish().await;
@@ -131,11 +137,13 @@ async fn follow(
     mut reload: watch::Receiver<Arc<Config>>,
     mut keeper: Keeper,
 ) {
+    let mut settling = true;
     loop {
         let mut reloaded = false;
         tokio::select! {
             () = next(&mut changes) => {}
             () = next(&mut reload) => reloaded = true,
+            () = service.copying.settled(), if settling => settling = false,
             files = keeper.changed() => {
                 tracing::info!("records of hosts and zone files changed");
                 service.take_files(files);

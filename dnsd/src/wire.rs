@@ -154,6 +154,11 @@ pub mod kind {
     pub const IXFR: u16 = 251;
     pub const AXFR: u16 = 252;
     pub const ANY: u16 = 255;
+
+    /// Asks for a whole zone.
+    pub fn is_transfer(kind: u16) -> bool {
+        matches!(kind, AXFR | IXFR)
+    }
 }
 
 /// Class IN.

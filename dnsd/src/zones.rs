@@ -65,6 +65,10 @@ pub struct Zone {
     pub reverse: bool,
     /// `None` before anything tells its serial; then there is no negative answer either.
     pub soa: Option<RrSet>,
+    /// The serial that smd-cache gives it, if it knows the zone.
+    pub told: Option<u32>,
+    /// The serial is that of what it holds; else the zone is not for copying yet.
+    pub settled: bool,
     /// Never empty.
     pub ns: RrSet,
     /// What a name that is not in it gets. Reverse zones nobody listed hold some addresses of a network, not all of it.
@@ -77,6 +81,7 @@ pub struct Zone {
 
 impl Zones {
     /// From the configuration and what the inventory holds now. `configured_at`: Unix seconds of when this configuration came.
+    /// Serials are those of zones that were never served before; [`crate::transfer::serials`] makes them what they are to be.
     pub fn build(config: &Config, replica: &Replica, configured_at: u32) -> Zones {
         Zones::after(None, config, replica, configured_at)
     }
@@ -118,7 +123,10 @@ impl Zones {
             Some(serial) => Some(own_serial.map_or(*serial, |own| own.max(*serial))),
             None => newest,
         };
-        let zone = |apex: &[u8]| Zone::new(apex, primary.as_deref(), serial_of(apex), &records);
+        let zone = |apex: &[u8]| {
+            let told = serials.get(apex).copied();
+            Zone { told, ..Zone::new(apex, primary.as_deref(), serial_of(apex), &records) }
+        };
         let mut zones: HashMap<_, _> =
             names.iter().chain(&reverse_zones).map(|apex| (apex.clone(), zone(apex))).collect();
         mark_forwarding(&mut zones, config, &reverse_zones);
@@ -202,6 +210,26 @@ impl Zones {
         self.list.iter().flatten()
     }
 
+    /// The same, to be numbered.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Zone> {
+        self.list.iter_mut().flatten()
+    }
+
+    /// Every [`Zone::number`] is below this.
+    pub(crate) fn numbers(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The zones of ours that are cut out of this one: to who has only this one they are delegations.
+    pub fn children(&self, zone: &Zone) -> impl Iterator<Item = &Zone> {
+        self.iter().filter(move |child| self.parent(child).is_some_and(|parent| parent.apex == zone.apex))
+    }
+
+    /// The zone of ours that this one is cut out of.
+    pub fn parent(&self, zone: &Zone) -> Option<&Zone> {
+        suffixes(&zone.apex).nth(1).and_then(|above| self.find(above))
+    }
+
     /// How many zones there are.
     pub fn count(&self) -> usize {
         self.by_apex.len()
@@ -281,6 +309,8 @@ impl Zone {
             apex: apex.into(),
             reverse: reverse::parse(apex).is_some(),
             soa,
+            told: None,
+            settled: true,
             ns,
             missing: Missing::Nxdomain,
             automatic: false,

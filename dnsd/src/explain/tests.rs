@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    access::Access,
     decide::{Decision, Plan, decide, plan},
     fixture::{CONFIG, answer, config, held, replica, text},
     wire::{self, Transport, kind},
@@ -56,7 +57,8 @@ fn explained_by(configuration: &str, line: &str, replica: &Replica) -> Explained
         }
     };
     let Decision::Reply(reply) = decision else { panic!("nobody may recurse") };
-    explain(Known { question: &question, zones: &zones, reply: &reply, asked, explanation: None })
+    let copies = Access::new(&config(CONFIG)).who_may_copy();
+    explain(Known { question: &question, zones: &zones, reply: &reply, copies, asked, explanation: None })
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn every_verdict_and_its_exit_code() {
         ),
         (
             "cluster.local AXFR",
-            "dnsd answers cluster.local AXFR with REFUSED: zone transfers are not served.",
+            "dnsd answers cluster.local AXFR with REFUSED: zones are copied by nobody: dnsd.transfer.allow lists no network.",
             3,
         ),
         (

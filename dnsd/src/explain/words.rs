@@ -4,7 +4,7 @@ use super::{Known, Sought, records};
 use crate::{
     decide::{Answer, Held, Rcode},
     reverse,
-    wire::suffixes,
+    wire::{kind, suffixes},
 };
 use inventory::{Explanation, Lookup};
 
@@ -38,6 +38,7 @@ pub fn sentences(known: &Known<'_>) -> Vec<String> {
     text.extend(searched(known));
     text.extend(source(known));
     text.extend(stale(known));
+    text.extend(copies(known));
     match &known.explanation {
         Some(explanation) => text.extend(explanation.other_sentences()),
         None if known.asked.is_some() => {
@@ -82,7 +83,7 @@ fn bare(name: &[u8]) -> String {
 
 fn why_refused(known: &Known<'_>) -> String {
     if known.zones.find(&known.question.name).is_some() {
-        return "zone transfers are not served".into();
+        return known.copies.clone();
     }
     let zones = known.zones.forward();
     let listed: Vec<String> = zones.iter().take(MAX_ZONES).map(|apex| bare(apex)).collect();
@@ -138,6 +139,14 @@ fn source(known: &Known<'_>) -> Option<String> {
             false => format!("It is in our zone {zone}; {}", found.join("; ")),
         } + ".",
     )
+}
+
+/// At the apex people ask for what secondaries do.
+fn copies(known: &Known<'_>) -> Option<String> {
+    let asked = known.question.kind == kind::SOA && known.zones.zone(&known.question.name).is_some();
+    let mut sentence = known.copies.clone();
+    sentence[..1].make_ascii_uppercase();
+    asked.then(|| sentence + ".")
 }
 
 fn stale(known: &Known<'_>) -> Option<String> {

@@ -185,6 +185,10 @@ proptest! {
             };
             prop_assert_eq!(listed(&next), listed(&anew));
             prop_assert_eq!(next.ready.len(), anew.ready.len());
+            for zone in next.iter() {
+                let same = anew.zone(&zone.apex).unwrap();
+                prop_assert_eq!(next.ready.digest(zone), anew.ready.digest(same), "digest of {:?}", zone.apex);
+            }
             zones = next;
         }
     }

@@ -68,7 +68,8 @@ impl Service {
         let elsewhere = zones.find(&question.name).is_none().then(|| sought(&Key::Name(&question.name)));
         let explained = asked.as_ref().map(|(sought, _)| sought).or(elsewhere.as_ref());
         let explanation = self.explanation(explained).await;
-        Ok(explain::explain(Known { question: &question, zones: &zones, reply: &reply, asked, explanation }))
+        let (question, zones, reply, copies) = (&question, &zones, &reply, self.access.load().who_may_copy());
+        Ok(explain::explain(Known { question, zones, reply, copies, asked, explanation }))
     }
 
     async fn explain_forwarded(

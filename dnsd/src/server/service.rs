@@ -1,14 +1,18 @@
 //! From a query's bytes to an answer's, whatever carries them.
 
-use super::query_log::QueryLog;
+use super::{
+    query_log::QueryLog,
+    transfers::{Copying, sign},
+};
 use crate::{
     access::{Access, Client, Rights},
     decide::{self, Decision, Held, Key, Plan, Reply},
     files::{BadLine, Files},
     forward::Forwarding,
     limit::{Kind, Limiter, Verdict},
-    metrics::{Count, Metrics, Slot},
+    metrics::{Count, Metrics, Slot, TransferResult},
     ready::{self, Burst, Placed},
+    transfer::tsig::Signature,
     wire::{self, HostText, Message, Rcode},
     zones::Zones,
 };
@@ -31,6 +35,7 @@ pub struct Service {
     started: Instant,
     files: ArcSwap<Files>,
     pub(super) forwarding: Arc<Forwarding>,
+    pub(super) copying: Copying,
     /// Counters.
     pub metrics: Metrics,
     /// A line for each query, where it is wanted.
@@ -44,7 +49,7 @@ pub enum Outcome {
     Reply,
     /// There is none.
     Silent,
-    /// The inventory must be waited for.
+    /// The inventory must be waited for, or a zone comes as a stream.
     Wait,
 }
 
@@ -162,6 +167,7 @@ impl Service {
             limiter,
             started: Instant::now(),
             forwarding,
+            copying: Copying::default(),
             metrics,
             queries,
         }
@@ -172,12 +178,14 @@ impl Service {
         let (before, files) = (self.zones.load(), self.files.load());
         let replica = self.inventory.snapshot();
         let mut zones = Zones::with_files(Some(&before), config, &files, &replica, configured_at);
+        self.copying.number(&mut zones);
         zones.count_in(&self.metrics);
         self.zones.store(Arc::new(zones));
         self.access.store(Arc::new(Access::new(config)));
         self.forwarding.configure(config);
         self.queries.switch(config.dnsd.query_log);
         self.limit(config);
+        self.copying.renew();
     }
 
     /// New buckets only where the rates are others.
@@ -221,10 +229,14 @@ impl Service {
 
     fn decide_now(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> Outcome {
         let Some(message) = self.read(query) else { return Outcome::Silent };
+        if self.takes_a_stream(&message, client) {
+            return Outcome::Wait;
+        }
         let began = self.queries.is_on().then(Instant::now);
+        let mut signature = self.copying.signature(query, &message);
         let zones = self.zones.load();
-        let rights = self.rights(client);
-        let decision = match decide::plan(&zones, &message, rights) {
+        let rights = self.rights(client, &signature);
+        let decision = match plan(&zones, &message, rights, &signature) {
             Plan::Done(decision) => decision,
             Plan::Ask(key, pending) => match self.peek(&key) {
                 Some(held) => decide::decide(pending, held),
@@ -238,6 +250,7 @@ impl Service {
                 None => return Outcome::Wait,
             },
         };
+        sign(&mut signature, out);
         if let Some(began) = began {
             self.queries.note(client, rcode, out, began.elapsed());
         }
@@ -248,9 +261,10 @@ impl Service {
     pub async fn answer(&self, query: &[u8], client: Client, out: &mut Vec<u8>) -> bool {
         let began = Instant::now();
         let Some(message) = self.read(query) else { return false };
+        let mut signature = self.copying.signature(query, &message);
         let zones = self.zones.load_full();
-        let rights = self.rights(client);
-        let decision = match decide::plan(&zones, &message, rights) {
+        let rights = self.rights(client, &signature);
+        let decision = match plan(&zones, &message, rights, &signature) {
             Plan::Done(decision) => decision,
             Plan::Ask(key, pending) => {
                 let held = match self.peek(&key) {
@@ -264,14 +278,15 @@ impl Service {
             Decision::Reply(reply) => self.write(&zones, &message, client, rights, &reply, out),
             Decision::Forward(forward) => self.forward(&zones, &message, client, &forward, out).await,
         };
+        sign(&mut signature, out);
         let took = began.elapsed();
         self.metrics.took(client.transport, took);
         self.queries.note(client, rcode, out, took);
         true
     }
 
-    fn rights(&self, client: Client) -> Rights {
-        let rights = self.access.load().rights(client);
+    fn rights(&self, client: Client, signature: &Signature) -> Rights {
+        let rights = self.rights_of(client, signature);
         if rights.denied {
             self.metrics.denied(client.transport);
         }
@@ -305,8 +320,13 @@ impl Service {
     pub(super) fn count(&self, zones: &Zones, message: &Message, client: Client, rcode: Rcode) {
         let question = message.question.as_ref();
         let zone = question.and_then(|question| zones.find(question.name.as_bytes()));
-        self.metrics.query(client.transport, question.map_or(0, |question| question.kind));
+        let kind = question.map_or(0, |question| question.kind);
+        self.metrics.query(client.transport, kind);
         self.metrics.reply(zone.map_or(Slot::NONE, |zone| zone.slot), rcode);
+        if wire::kind::is_transfer(kind) {
+            let soa = rcode == Rcode::NoError;
+            self.metrics.transfers.inc(if soa { TransferResult::Soa } else { TransferResult::Refused });
+        }
     }
 
     /// `None`: it takes waiting.
@@ -350,6 +370,14 @@ impl Service {
             (true, false) => State::Degraded(reason),
             (true, true) => State::Ready,
         }
+    }
+}
+
+/// What a wrong signature gets is decided before anything else is looked at.
+fn plan<'a>(zones: &'a Zones, message: &'a Message, rights: Rights, signature: &Signature) -> Plan<'a> {
+    match signature.refused() {
+        Some(rcode) => decide::error(rcode),
+        None => decide::plan(zones, message, rights),
     }
 }
 

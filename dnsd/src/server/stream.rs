@@ -309,14 +309,18 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Conversation<'s, S> {
 
     fn wait(&mut self, query: &[u8]) {
         let (service, client, permits, query) = (self.service, self.client, self.permits, query.to_vec());
+        self.place.busy();
+        let waiting = self.waiting.get_or_insert_default();
+        if let Some(zone) = service.transfer(&query, client) {
+            return waiting.push(zone.into_stream().map(Some).boxed());
+        }
         let answer = async move {
             // Never closed; in their order, so nobody waits for ever.
             let _permit = permits.acquire().await;
             let mut out = Vec::new();
             service.answer(&query, client, &mut out).await.then_some(out)
         };
-        self.place.busy();
-        self.waiting.get_or_insert_default().push(stream::once(answer).boxed());
+        waiting.push(stream::once(answer).boxed());
     }
 
     /// Writes from the buffer of the thread; what does not go is copied.
