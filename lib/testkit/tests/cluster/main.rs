@@ -35,6 +35,7 @@ mod replicas;
 mod resolvers;
 mod scale;
 mod scene;
+mod secondaries;
 mod secure;
 mod silence;
 mod station;
