@@ -77,7 +77,9 @@ pub fn write(client: For, answer: &Answer, age: Age, out: &mut Vec<u8>) -> bool 
     }
 
     let mut flags = RESPONSE | RECURSION_AVAILABLE | message.flags & COPIED | rcode & 0xf;
-    flags |= if aliases.first().is_some_and(|first| !first.searched) { AUTHORITATIVE } else { 0 };
+    // What a search made of a short name is nobody's word.
+    let begins_with_ours = aliases.first().is_some_and(|first| !first.searched);
+    flags |= if begins_with_ours { AUTHORITATIVE } else { 0 };
     flags |= if truncated { TRUNCATED } else { 0 };
     let authentic = answer.authentic && aliases.is_empty() && message.wants_authentic();
     flags |= if authentic { AUTHENTIC_DATA } else { 0 };

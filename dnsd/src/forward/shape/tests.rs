@@ -156,6 +156,13 @@ fn aliases_of_ours_come_first_and_names_behind_them_stay_right() {
     let aliased = Forward { aliases: vec![&two, &one], name: &one.target, kind: kind::A };
     let query = query(RD, b"\x03oUt\x07cluster\x05local\0", Some((4096, false)));
     let reply = shaped(&query, Transport::Udp, &aliased.aliases, &answer, Age::Fresh(10)).bytes;
+    let two = Alias { searched: true, ..two };
+    let searched = shaped(&query, Transport::Udp, &[&two, &one], &answer, Age::Fresh(10)).bytes;
+    assert_eq!(
+        text(&searched).replacen("NoError", "NoError aa", 1),
+        text(&reply),
+        "AA is for what stands in our zones"
+    );
     let reply = text(&reply);
     let (answers, rest) = reply.split_once("; example.com.").unwrap();
     assert_eq!(
