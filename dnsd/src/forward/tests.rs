@@ -255,6 +255,20 @@ async fn what_is_no_answer_to_our_query_is_not_heeded_and_counted() {
 }
 
 #[tokio::test]
+async fn signatures_checked_elsewhere_count_for_nothing_in_the_clear() {
+    let fake = Fake::start(|asked| {
+        let mut bytes = asked.answer(0, A);
+        bytes[3] |= 0x20; // AD
+        vec![bytes]
+    })
+    .await;
+    let (forwarding, _) = asking(&[&fake]);
+    let resolved = ask(&forwarding, NAME).await;
+    assert_eq!(shown(&resolved), good(Source::Forwarder));
+    assert!(!resolved.entry.answer.authentic);
+}
+
+#[tokio::test]
 async fn who_guesses_ids_is_left_for_tcp() {
     let fake = Fake::start(|asked| match asked.tcp {
         true => vec![asked.answer(0, A)],

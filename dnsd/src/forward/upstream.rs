@@ -161,7 +161,11 @@ impl Upstream {
             received => received,
         };
         match received {
-            Received::Whole(answer) => Ok(answer),
+            // What comes in the clear anybody on the way could have marked so (RFC 4035 §4.9.3).
+            Received::Whole(answer) => {
+                let authentic = answer.authentic && self.forwarder.carriage != Carriage::Plain;
+                Ok(Answer { authentic, ..answer })
+            }
             Received::Truncated | Received::NoEdns => Err(Failure::Malformed),
         }
     }

@@ -105,7 +105,8 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, manner: Manne
                 .parse()
                 .unwrap();
             let owner: String = crate::explain::name_text(asked.spelled()).to_ascii_lowercase();
-            let message = asked.answer(0, &format!("{owner} 60 A 192.0.2.{number}"));
+            let mut message = asked.answer(0, &format!("{owner} 60 A 192.0.2.{number}"));
+            message[3] |= 0x20; // AD
             stream.write_all(&(message.len() as u16).to_be_bytes()).await.unwrap();
             stream.write_all(&message).await.unwrap();
         }
@@ -130,6 +131,7 @@ async fn ask_all(forwarding: &Arc<Forwarding>, numbers: std::ops::Range<u8>) {
             let resolved = ask(&forwarding, &format!("n{number}.example.com")).await;
             let wanted = format!("NoError; n{number}.example.com. 60 A 192.0.2.{number}");
             assert_eq!(shown(&resolved), (Source::Forwarder, wanted));
+            assert!(resolved.entry.answer.authentic, "AD passes over TLS");
         });
     }
     while let Some(asked) = askers.join_next().await {
