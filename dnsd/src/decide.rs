@@ -202,6 +202,8 @@ fn elsewhere<'a>(
 fn leave<'a>(aliases: Vec<&'a Alias>, name: &'a [u8], kind: u16) -> Decision<'a> {
     let (rcode, answer) = match outside::of(name, kind) {
         Outside::Forwarded => return Decision::Forward(Forward { aliases, name, kind }),
+        // The alias is ours to tell, whatever becomes of where it leads.
+        Outside::Refused if !aliases.is_empty() => (Rcode::NoError, Answer::Nothing),
         Outside::Refused => (Rcode::Refused, Answer::Nothing),
         Outside::Absent => (Rcode::NxDomain, Answer::Nothing),
         Outside::NoData => (Rcode::NoError, Answer::Nothing),

@@ -1,10 +1,11 @@
 //! dnsd's way from the bytes of a query to those of its answer, in any of a few states: the first byte says which.
 
+use config::Missing;
 use dnsd::{
     access::Rights,
-    decide::{Decision, Held, Key, Plan, decide, failure, plan},
+    decide::{Decision, Held, Key, Plan, decide, plan},
     ready,
-    wire::{HostText, Message, Rcode, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN, kind, read, write},
+    wire::{HostText, Message, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN, kind, read, write},
     zones::Zones,
 };
 use hickory_proto::{op, rr::RecordType};
@@ -129,8 +130,9 @@ fn answer(
         Decision::Reply(reply) => reply,
         Decision::Forward(forward) => {
             assert!(rights.recursion && message.recursion_desired() && !rights.denied);
-            assert!(zones.find(forward.name).is_none(), "names of ours stay here");
-            failure(Rcode::ServFail)
+            let zone = zones.find(forward.name);
+            assert!(zone.is_none_or(|zone| zone.missing == Missing::Forward), "names of ours stay here");
+            return None;
         }
     };
     let mut out = Vec::new();

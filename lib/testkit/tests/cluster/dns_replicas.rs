@@ -24,7 +24,7 @@ const SECOND: &str = "172.16.0.252";
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// How often each server is asked before it gives up, as in glibc.
 const ATTEMPTS: usize = 2;
-const CLIENTS: usize = 4;
+const CLIENTS: usize = 16;
 
 fn server(address: &str) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(address.parse::<Ipv4Addr>().unwrap()), 53)
