@@ -392,6 +392,7 @@ fn is_ours(aliases: &[&Alias]) -> bool {
     aliases.first().is_none_or(|first| !first.searched)
 }
 
+/// An answer without records, and nothing to be remembered.
 pub fn failure<'a>(rcode: Rcode) -> Reply<'a> {
     Reply {
         rcode,
