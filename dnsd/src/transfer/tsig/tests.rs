@@ -47,8 +47,13 @@ fn of(query: &[u8], key: Option<&Arc<Key>>, now: u64) -> Signature {
     Signature::of(query, &wire::read(query).unwrap(), key, now)
 }
 
-/// What an answer to this query says: error code, length of MAC and of other.
-fn said(signature: &mut Signature, now: u64) -> Option<(u16, usize, usize)> {
+/// Error code, length of MAC and of other.
+type Said = (u16, usize, usize);
+/// What it is, the query, when it comes, what is found, and what is said.
+type Case = (&'static str, Vec<u8>, u64, Result<(), Flaw>, Option<Said>);
+
+/// What an answer to this query says.
+fn said(signature: &mut Signature, now: u64) -> Option<Said> {
     let mut answer = bytes(ANSWER);
     signature.sign(&mut answer, now);
     answer[2] = 0; // as if it were a query, for our own reader
@@ -105,7 +110,7 @@ fn each_flaw_gets_the_answer_of_the_rfc() {
     let upper = edit(&|bytes| bytes[32..35].make_ascii_uppercase());
     let forwarded = edit(&|bytes| bytes[0] ^= 0xff);
     let another = edit(&|bytes| bytes[13] = b'x');
-    let table: [(&str, Vec<u8>, u64, Result<(), Flaw>, Option<(u16, usize, usize)>); 11] = [
+    let table: [Case; 11] = [
         ("whole", query.clone(), THEN, Ok(()), Some((0, 32, 0))),
         ("key in capitals", upper, THEN, Ok(()), Some((0, 32, 0))),
         ("id changed on the way", forwarded, THEN, Ok(()), Some((0, 32, 0))),
