@@ -29,7 +29,7 @@ use anyhow::Context;
 use certificates::Followed;
 use config::{Config, Dnsd};
 use daemon::{Running, State};
-use inventory::{Inventory, Who};
+use inventory::{Inventory, Who, yielding};
 use record_files::Keeper;
 use std::{
     future::pending,
@@ -43,7 +43,7 @@ use std::{
 use tls::Greetings;
 use tokio::{
     sync::watch,
-    task::{JoinSet, spawn_blocking},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -167,7 +167,7 @@ async fn follow(
             builder.left_out()
         };
         // Looks at every known address: milliseconds that packets need not wait for.
-        match spawn_blocking(build).await {
+        match yielding("zones", build).await {
             Ok(left_out) => keeper.left_out(left_out),
             Err(error) => tracing::error!(%error, "the zones could not be built and stay as they were"),
         }

@@ -20,7 +20,7 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use config::Config;
 use daemon::State;
 use inventory::{Health, Inventory, Lookup, Name};
-use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, path::PathBuf, sync::Arc, thread, time::Duration};
 use tokio::time::{Instant, timeout};
 
 /// A packet that waits longer gets SERVFAIL; stub resolvers ask again after 1 s at the earliest (DESIGN: packet deadline).
@@ -175,7 +175,7 @@ impl Service {
 
     /// Takes a new configuration or generation up.
     pub fn rebuild(&self, config: &Config, configured_at: u32) {
-        let (before, files) = (self.zones.load(), self.files.load());
+        let (before, files) = (self.zones.load_full(), self.files.load());
         let replica = self.inventory.snapshot();
         let mut zones = Zones::with_files(Some(&before), config, &files, &replica, configured_at);
         self.copying.number(&mut zones);
@@ -186,6 +186,7 @@ impl Service {
         self.queries.switch(config.dnsd.query_log);
         self.limit(config);
         self.copying.renew();
+        give_back(before);
     }
 
     /// New buckets only where the rates are others.
@@ -380,6 +381,23 @@ fn plan<'a>(zones: &'a Zones, message: &'a Message, rights: Rights, signature: &
         None => decide::plan(zones, message, rights),
     }
 }
+
+/// What is given back here, is not by a thread that answers: zones of a million names take it many milliseconds. Their last readers are
+/// gone after a burst.
+fn give_back(mut zones: Arc<Zones>) {
+    for _ in 0..GIVE_BACK_TRIES {
+        match Arc::try_unwrap(zones) {
+            Ok(zones) => return drop(zones),
+            Err(held) => zones = held,
+        }
+        thread::sleep(GIVE_BACK_PAUSE);
+    }
+}
+
+/// So often it is looked whether nobody reads old zones any more. A transfer reads them for longer, and drops them on its own thread.
+const GIVE_BACK_TRIES: u32 = 20;
+/// Between two looks: longer than a burst takes.
+const GIVE_BACK_PAUSE: Duration = Duration::from_millis(1);
 
 async fn in_time<T>(lookup: impl Future<Output = Lookup<T>>) -> Lookup<T> {
     timeout(PACKET_DEADLINE, lookup).await.unwrap_or(Lookup::Unavailable)

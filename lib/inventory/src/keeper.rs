@@ -4,6 +4,7 @@ use crate::{
     Layers, Replica,
     file::{self, Loaded, ReplicaFile},
     metrics::{self, Metrics},
+    yielding,
 };
 use proto::v1;
 use std::{
@@ -111,8 +112,7 @@ impl Keeper {
             return;
         }
         let (file, freshness) = (self.file.clone(), replica.origin().clone());
-        let outcome = spawn_blocking(move || file::save(&file, &replica)).await;
-        let outcome = outcome.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+        let outcome = yielding("replica file", move || file::save(&file, &replica)).await.flatten();
         self.metrics.wrote(*outcome.as_ref().unwrap_or(&metrics::Write::Failed));
         match &outcome {
             Ok(metrics::Write::Written) => {

@@ -30,6 +30,7 @@ mod text;
 mod tls;
 mod types;
 mod watch;
+mod yielding;
 
 pub use explain::Explanation;
 pub use keys::Key;
@@ -38,6 +39,7 @@ pub use replica::{Changed, Replica};
 pub use text::Text;
 pub use types::{Address, Component, DhcpOption, Interface, Machine, Policy, Terms};
 pub use values::{Mac, Name, Xname};
+pub use yielding::yielding;
 
 use connection::Watcher;
 use endpoints::Endpoints;

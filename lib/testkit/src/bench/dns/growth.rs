@@ -29,7 +29,7 @@ const QUESTIONS: usize = 200_000;
 const PORT: u16 = 5400;
 /// Between two looks at the CPU of a dnsd that has just started: it writes what it received to its replica file, which at a million
 /// names takes longer than a turn.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(3);
 /// It has settled when it used no more between two looks.
 const SETTLED: Duration = Duration::from_millis(20);
 /// It must have settled by then.
