@@ -42,6 +42,7 @@ pub struct Metrics {
     shared: Arc<Counters>,
     workers: Arc<Mutex<Vec<Arc<Counters>>>>,
     slots: Arc<Slots>,
+    sockets: scrape::Sockets,
     connections: [Gauge; Transport::ALL.len()],
     accepted: [Counter; Transport::ALL.len()],
     refused: [Counter; Refusal::ALL.len()],
@@ -179,6 +180,7 @@ impl Metrics {
             shared: Arc::default(),
             workers: Arc::default(),
             slots: Arc::default(),
+            sockets: Arc::default(),
             connections: streams(
                 registry,
                 "tcp_connections",
@@ -198,6 +200,7 @@ impl Metrics {
         metrics.enroll(metrics.shared.clone());
         registry
             .register_collector(Box::new(scrape::Sums::new(metrics.workers.clone(), metrics.slots.clone())));
+        registry.register_collector(Box::new(scrape::KernelDrops(metrics.sockets.clone())));
         let help = "Answers over the rate limit that were left out";
         registry.register("rate_limit_dropped", help, metrics.limited.clone());
         let help = "Answers over the rate limit that only told the client to use TCP";
@@ -217,6 +220,11 @@ impl Metrics {
         let counters = Arc::default();
         self.enroll(Arc::clone(&counters));
         Tally::new(counters)
+    }
+
+    /// What the kernel drops of this socket is counted from now on.
+    pub fn socket(&self, socket: Arc<udp::Blocking>) {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
     }
 
     /// Where answers from this zone (apex in wire form) are counted, from now on and for good.

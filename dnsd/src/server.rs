@@ -255,6 +255,7 @@ pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> 
     let (udp, stop) =
         (sockets.udp.into_iter().map(Arc::new).collect::<Vec<_>>(), Arc::<AtomicBool>::default());
     for socket in &udp {
+        service.metrics.socket(socket.clone());
         let pulse = running.pulse("udp");
         let (service, socket, waiting, stop) =
             (service.clone(), socket.clone(), waiting.clone(), stop.clone());

@@ -18,6 +18,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
+use udp::{Blocking, Drops};
 
 /// Adds up what the workers counted whenever somebody asks.
 #[derive(Debug)]
@@ -29,6 +30,23 @@ pub(super) struct Sums {
 impl Sums {
     pub(super) fn new(workers: Arc<Mutex<Vec<Arc<Counters>>>>, slots: Arc<Slots>) -> Sums {
         Sums { workers, slots }
+    }
+}
+
+/// Sockets whose drops are counted.
+pub(super) type Sockets = Arc<Mutex<Vec<Arc<Blocking>>>>;
+
+/// Asks the kernel what found no room, whenever somebody asks us.
+#[derive(Debug)]
+pub(super) struct KernelDrops(pub(super) Sockets);
+
+impl Collector for KernelDrops {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let sockets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let drops =
+            Drops::read().map(|drops| sockets.iter().filter_map(|socket| drops.of(&**socket).ok()).sum());
+        let help = "Queries dropped by the kernel because a receive buffer was full";
+        value(counter(&mut encoder, "kernel_drops", help)?, drops.unwrap_or_default())
     }
 }
 

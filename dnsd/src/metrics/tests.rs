@@ -77,3 +77,21 @@ fn labels_stand_where_their_numbers_say() {
     assert!(Rcode::ALL.iter().enumerate().all(|(place, rcode)| *rcode as usize == place));
     assert!(Transport::ALL.iter().enumerate().all(|(place, transport)| *transport as usize == place));
 }
+
+#[test]
+fn what_the_kernel_had_no_room_for_is_counted_when_somebody_asks() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    let options = udp::Options { receive_buffer: 1, ..Default::default() };
+    let beat = Duration::from_millis(1);
+    let socket = Arc::new(udp::Blocking::bind("127.0.0.1:0".parse().unwrap(), &options, beat).unwrap());
+    metrics.socket(socket.clone());
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..100 {
+        client.send_to(&[0; 1000], socket.local_address().unwrap()).unwrap();
+    }
+    let mut page = String::new();
+    encode(&mut page, &registry).unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix("dnsd_kernel_drops_total ")).unwrap();
+    assert!((50..100).contains(&line.parse::<u64>().unwrap()), "{line}");
+}
