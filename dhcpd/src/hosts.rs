@@ -139,7 +139,7 @@ fn interface(mac: Mac, address: Ipv4Addr) -> Interface {
         hostname: "".into(),
         domain: "".into(),
         fqdn: "".into(),
-        names: Vec::new(),
+        names: [].into(),
         policy: Policy::default(),
     };
     Interface {

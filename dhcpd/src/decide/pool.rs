@@ -226,7 +226,7 @@ fn guest(mac: Mac, address: Option<Ipv4Addr>) -> Interface {
         hostname: Text::default(),
         domain: Text::default(),
         fqdn: Text::default(),
-        names: Vec::new(),
+        names: [].into(),
         policy: inventory::Policy::default(),
     };
     Interface {

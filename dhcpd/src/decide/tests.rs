@@ -52,17 +52,9 @@ fn ip(text: &str) -> Ipv4Addr {
 fn node(addresses: &[&str]) -> Interface {
     let component = Component {
         id: "x1000c0s0b0n0".parse().unwrap(),
-        kind: "Node".into(),
         nid: Some(7),
-        role: "".into(),
-        sub_role: "".into(),
-        arch: "".into(),
-        class: "".into(),
-        state: "".into(),
-        flag: "".into(),
-        enabled: None,
-        groups: Vec::new(),
-        names: Vec::new(),
+        traits: Arc::new(inventory::Traits { kind: "Node".into(), ..Default::default() }),
+        names: [].into(),
     };
     let address = |text: &&str| Address {
         address: text.parse().unwrap(),
@@ -70,7 +62,7 @@ fn node(addresses: &[&str]) -> Interface {
         hostname: "nid0007".into(),
         domain: "cluster.local".into(),
         fqdn: "nid0007.cluster.local".into(),
-        names: Vec::new(),
+        names: [].into(),
         policy: Policy::default(),
     };
     Interface {

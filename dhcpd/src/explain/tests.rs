@@ -31,17 +31,9 @@ fn interface(name: &str, index: u32) -> Place {
 fn machine(addresses: &[&str], owned: bool) -> Interface {
     let component = inventory::Component {
         id: "x1000c0s0b0n0".parse().unwrap(),
-        kind: "Node".into(),
         nid: None,
-        role: "".into(),
-        sub_role: "".into(),
-        arch: "".into(),
-        class: "".into(),
-        state: "".into(),
-        flag: "".into(),
-        enabled: None,
-        groups: Vec::new(),
-        names: Vec::new(),
+        traits: Arc::new(inventory::Traits { kind: "Node".into(), ..Default::default() }),
+        names: [].into(),
     };
     let address = |text: &&str| inventory::Address {
         address: text.parse().unwrap(),
@@ -49,7 +41,7 @@ fn machine(addresses: &[&str], owned: bool) -> Interface {
         hostname: "nid0001".into(),
         domain: "c.local".into(),
         fqdn: "nid0001.c.local".into(),
-        names: Vec::new(),
+        names: [].into(),
         policy: inventory::Policy::default(),
     };
     Interface {

@@ -37,7 +37,7 @@ pub use keys::Key;
 pub use metrics::METRICS;
 pub use replica::{Changed, Replica};
 pub use text::Text;
-pub use types::{Address, Component, DhcpOption, Interface, Machine, Policy, Terms};
+pub use types::{Address, Component, DhcpOption, Interface, Machine, Policy, Terms, Traits};
 pub use values::{Mac, Name, Xname};
 pub use yielding::yielding;
 

@@ -4,7 +4,7 @@
 use crate::{
     Freshness,
     text::{Common, Text},
-    types::{Address, Component, DhcpOption, Interface, Policy, Terms},
+    types::{Address, Component, DhcpOption, Interface, Policy, Terms, Traits},
 };
 use proto::v1;
 use std::{str::FromStr, sync::Arc, time::SystemTime};
@@ -40,10 +40,8 @@ impl<'a> Parser<'a> {
 
     pub(crate) fn component(&mut self, message: v1::Component) -> Option<Component> {
         let id: Xname = self.text(&message.id)?;
-        Some(Component {
-            id,
+        let traits = Traits {
             kind: self.common.text(message.r#type),
-            nid: message.nid,
             role: self.common.text(message.role),
             sub_role: self.common.text(message.sub_role),
             arch: self.common.text(message.arch),
@@ -52,8 +50,9 @@ impl<'a> Parser<'a> {
             flag: self.common.text(message.flag),
             enabled: message.enabled,
             groups: exact(message.groups, |group| Some(self.common.text(group))),
-            names: self.names(message.names),
-        })
+        };
+        let (traits, names) = (self.common.traits(traits), self.names(message.names));
+        Some(Component { id, nid: message.nid, traits, names })
     }
 
     pub(crate) fn zones(&mut self, messages: Vec<v1::Zone>) -> Arc<[(Name, u32)]> {
@@ -75,8 +74,8 @@ impl<'a> Parser<'a> {
         (self.held_name)(text).or_else(|| self.text(text))
     }
 
-    fn names(&mut self, texts: Vec<String>) -> Vec<Name> {
-        exact(texts, |text| self.name(&text))
+    fn names(&mut self, texts: Vec<String>) -> Arc<[Name]> {
+        exact(texts, |text| self.name(&text)).into()
     }
 
     fn address(&mut self, message: v1::Address) -> Option<Address> {

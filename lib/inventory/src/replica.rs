@@ -11,7 +11,7 @@ use crate::{
     parse::{self, Parser},
     shards::Shards,
     text::Common,
-    types::{Component, Interface, Machine},
+    types::{Address, Component, Interface, Machine},
 };
 use imbl::ordmap::DiffItem;
 use proto::v1;
@@ -247,6 +247,10 @@ impl Replica {
             // One that the message carried itself counts where the snapshot has none.
             match (self.ids.get_key_value(id), interface.component.take()) {
                 (Some((id, Owner { component: Some(component), .. })), _) => {
+                    let same = |address: &&mut Address| address.names == component.names;
+                    for address in interface.addresses.iter_mut().filter(same) {
+                        address.names = component.names.clone();
+                    }
                     interface.component = Some(component.clone());
                     interface.component_id = Some(id.clone());
                 }
@@ -283,7 +287,7 @@ impl Replica {
             if kept.is_none_or(|kept| kept.address(address.address).is_none()) {
                 self.release_address(address.address, &old.mac);
             }
-            for name in &address.names {
+            for name in address.names.iter() {
                 if kept.is_none_or(|kept| !kept.bears(name)) {
                     self.names.remove_interface(name, &old.mac);
                 }
@@ -323,7 +327,7 @@ impl Replica {
             new.names.iter().for_each(|name| self.names.add_component(name, new));
             self.ids.get_or_insert(id.clone(), Owner::default);
         }
-        for name in old.iter().flat_map(|old| &old.names) {
+        for name in old.iter().flat_map(|old| old.names.iter()) {
             if new.as_ref().is_none_or(|new| !new.names.contains(name)) {
                 self.names.remove_component(name, &id);
             }

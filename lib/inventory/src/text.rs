@@ -1,6 +1,9 @@
 //! Text and policies that thousands of records have in common, held once.
 
-use crate::{shards::Shards, types::Policy};
+use crate::{
+    shards::Shards,
+    types::{Policy, Traits},
+};
 use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 use values::Name;
 
@@ -77,6 +80,7 @@ const MAX_COMMON: usize = 1_024;
 pub(crate) struct Common {
     texts: Shards<Text, ()>,
     policies: Shards<Policy, ()>,
+    traits: Shards<Arc<Traits>, ()>,
 }
 
 impl Common {
@@ -89,6 +93,17 @@ impl Common {
             self.texts.get_or_insert(text.clone(), || ());
         }
         text
+    }
+
+    pub(crate) fn traits(&mut self, traits: Traits) -> Arc<Traits> {
+        if let Some((held, ())) = self.traits.get_key_value(&traits) {
+            return held.clone();
+        }
+        let traits = Arc::new(traits);
+        if self.traits.len() < MAX_COMMON {
+            self.traits.get_or_insert(traits.clone(), || ());
+        }
+        traits
     }
 
     pub(crate) fn policy(&mut self, policy: Policy) -> Policy {

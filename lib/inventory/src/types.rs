@@ -35,15 +35,31 @@ impl Interface {
     }
 }
 
-/// A node, BMC, switch ...
+/// A node, BMC, switch ... Reads like its [`Traits`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Component {
     /// Its xname.
     pub id: Xname,
-    /// Node, NodeBMC ... (open text)
-    pub kind: Text,
     /// Node number.
     pub nid: Option<i64>,
+    /// What it has in common with thousands.
+    pub traits: Arc<Traits>,
+    /// All its names.
+    pub names: Arc<[Name]>,
+}
+
+impl Deref for Component {
+    type Target = Traits;
+    fn deref(&self) -> &Traits {
+        &self.traits
+    }
+}
+
+/// What is the same for many components, and held once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Traits {
+    /// Node, NodeBMC ... (open text)
+    pub kind: Text,
     /// Role.
     pub role: Text,
     /// Sub-role.
@@ -60,8 +76,6 @@ pub struct Component {
     pub enabled: Option<bool>,
     /// Groups.
     pub groups: Vec<Text>,
-    /// All its names.
-    pub names: Vec<Name>,
 }
 
 /// A component and all its interfaces.
@@ -86,8 +100,8 @@ pub struct Address {
     pub domain: Text,
     /// What DHCP hands out.
     pub fqdn: Text,
-    /// In every zone, the canonical one first.
-    pub names: Vec<Name>,
+    /// In every zone, the canonical one first; mostly the list that its component has.
+    pub names: Arc<[Name]>,
     /// What the rules say for this address.
     pub policy: Policy,
 }
