@@ -2,27 +2,28 @@
 //! answer would wait for its turn, several milliseconds.
 
 use std::{io, thread};
-use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 /// How much (`nice`): on a core that answers all the time it gets a tenth of it.
 const NICENESS: i32 = 10;
 
-/// Runs `work` on a thread of its own and waits for it. The thread is not waited for when this is dropped.
+/// Runs `work` on a thread of its own, for a thread that has yielded once does so for ever, and waits for it. The thread is not
+/// waited for when this is dropped.
 ///
 /// # Errors
 /// There can be no further thread, or it panicked.
 pub async fn yielding<T: Send + 'static>(
-    name: &str,
+    name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
-    let (told, done) = oneshot::channel();
-    thread::Builder::new().name(name.into()).spawn(move || {
+    let work = move || {
         // Linux takes the calling thread for the process; where it may not, everything has the same priority.
         _ = rustix::process::setpriority_process(None, NICENESS);
-        // Nobody may want it any more.
-        _ = told.send(work());
-    })?;
-    done.await.map_err(|_| io::Error::other(format!("the thread {name} panicked")))
+        work()
+    };
+    let panicked = move || io::Error::other(format!("the thread {name} panicked"));
+    let run = move || thread::Builder::new().name(name.into()).spawn(work)?.join().map_err(|_| panicked());
+    spawn_blocking(run).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]
