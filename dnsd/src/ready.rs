@@ -19,7 +19,7 @@ use crate::{
 };
 use entry::Builder;
 use inventory::{Changed, Replica};
-use std::fmt;
+use std::{collections::HashSet, fmt};
 use table::Table;
 
 /// Every name of every zone.
@@ -166,12 +166,21 @@ fn touched(changed: &Changed, zones: &[&Zones; 2]) -> Vec<Box<[u8]>> {
     for address in &changed.addresses {
         with_parents(reverse::name_of(*address), zones, &mut names);
     }
-    let apexes = |zones: &Zones| zones.iter().map(|zone| zone.apex.clone()).collect::<Vec<_>>();
     let [after, before] = zones;
-    // A zone that came or went with its addresses.
-    names.extend(apexes(after).into_iter().filter(|apex| before.zone(apex).is_none()));
-    names.extend(apexes(before).into_iter().filter(|apex| after.zone(apex).is_none()));
+    let apexes: HashSet<&[u8]> = other_zones(after, before).chain(other_zones(before, after)).collect();
+    if !apexes.is_empty() {
+        // Static records are the same in both, but served only while there is a zone around them.
+        let is_in = |owner: &[u8]| suffixes(owner).any(|rest| apexes.contains(rest));
+        names.extend(after.records.owners().into_iter().filter(|owner| is_in(owner)));
+        names.extend(apexes.into_iter().map(Box::from));
+    }
     names
+}
+
+/// Apexes of zones that are not in `others`, or there with other name servers: those of known addresses come and go with them.
+fn other_zones<'z>(zones: &'z Zones, others: &'z Zones) -> impl Iterator<Item = &'z [u8]> {
+    let is_same = |zone: &Zone| others.zone(&zone.apex).is_some_and(|other| other.ns == zone.ns);
+    zones.iter().filter(move |zone| !is_same(zone)).map(|zone| &*zone.apex)
 }
 
 /// A reverse name and those above it that may exist because of it. Neighbours share their parents, which come once, then.

@@ -164,10 +164,12 @@ proptest! {
             1..6,
         )
     ) {
-        let config = config(&with_texts());
+        // Zones come and go around what stands in them.
+        let more = "    - \"77.0.1.10.in-addr.arpa. PTR smd\"\n    - \"78.0.2.10.in-addr.arpa. PTR smd\"\n";
+        let config = config(&format!("{CONFIG}{more}  node_txt: true\n"));
         let mut replica = replica();
         // What SMD says takes its place, and gives it back.
-        let hosts = "10.1.0.1 nid0001 a\n10.2.0.2 nid0002\nfd00:1::4 nid0003\n192.0.2.1 b\n";
+        let hosts = "10.1.0.1 nid0001 a\n10.2.0.2 nid0002\nfd00:1::4 nid0003\n192.0.2.1 b\n10.3.0.9 far.example.com\n";
         let (hosts, _) = Hosts::parse(hosts, config.domain.as_ref());
         let files = Files { zones: Vec::new(), hosts: hosts.into() };
         let mut zones = Zones::with_files(None, &config, &files, &replica, 1000);
@@ -218,4 +220,43 @@ fn a_burst_is_answered_as_its_queries_are_one_by_one() {
         }
         assert_eq!(burst.answer(queries.len(), &zones, &queries[0], Transport::Udp, &mut Vec::new()), None);
     }
+}
+
+#[test]
+fn records_in_a_zone_of_known_addresses_come_and_go_with_it() {
+    let config = config(&format!("{CONFIG}    - \"77.0.1.10.in-addr.arpa. PTR smd\"\n"));
+    let mut replica = replica();
+    let mut zones = Zones::build(&config, &replica, 1000);
+    let name = to_wire(&"77.0.1.10.in-addr.arpa".parse().unwrap());
+    // The last zone takes the number of the one before it.
+    for (generation, address, wanted) in [(2, 1, true), (3, 2, false), (4, 1, true)] {
+        replica.change(change(&[(7, vec![address], true)], generation), true);
+        zones = Zones::after(Some(&zones), &config, &replica, 1000);
+        assert_eq!(zones.ready.node(&name).is_some(), wanted, "generation {generation}");
+        let bytes = query("77.0.1.10.in-addr.arpa. TXT");
+        let mut out = Vec::new();
+        if answer(&zones, &bytes, Transport::Udp, &mut out).is_some() {
+            assert_eq!(Some(out), decided(&zones, &replica, &bytes, Transport::Udp));
+        }
+    }
+}
+
+#[test]
+fn zones_of_known_addresses_take_up_other_name_servers() {
+    let with_domain = |domain| {
+        let zones = ["a.test", "b.test", "cluster.local", "lab.test", "16.172.in-addr.arpa"];
+        // All but those of known addresses have name servers of their own.
+        let records = zones.map(|zone| format!("'{zone}. NS ns.{zone}.'")).join(", ");
+        let zones = zones.map(|zone| format!("{{name: {zone}}}")).join(", ");
+        config(&format!("domain: {domain}\nzones: [{zones}]\ndnsd: {{records: [{records}]}}\n"))
+    };
+    let replica = replica();
+    let before = Zones::build(&with_domain("a.test"), &replica, 1000);
+    let after = Zones::after(Some(&before), &with_domain("b.test"), &replica, 1000);
+    let anew = Zones::build(&with_domain("b.test"), &replica, 1000);
+    let apex = to_wire(&"8.9.10.in-addr.arpa".parse().unwrap());
+    let sets = |zones: &Zones| format!("{:?}", zones.ready.node(&apex).unwrap().sets().collect::<Vec<_>>());
+    assert_eq!(sets(&after), sets(&anew));
+    let digest = |zones: &Zones| zones.ready.digest(zones.zone(&apex).unwrap());
+    assert_eq!(digest(&after), digest(&anew));
 }
