@@ -65,7 +65,8 @@ pub fn write(client: For, answer: &Answer, age: Age, out: &mut Vec<u8>) -> bool 
         out.truncate(records_at);
     }
     let opt_length = if message.edns.is_some() { OPT_LENGTH } else { 0 };
-    let truncated = out.len() + opt_length > wire::limit(transport, message.edns);
+    let reserved = opt_length + message.tsig.map_or(0, |tsig| tsig.room());
+    let truncated = out.len() + reserved > wire::limit(transport, message.edns);
     if truncated {
         out.truncate(records_at);
         counts = None;

@@ -7,8 +7,11 @@ use crate::{
         answer::{Received, Sent, check},
         tests::message,
     },
+    transfer::tsig::{Key, Session},
     wire::to_wire,
 };
+use config::TsigAlgorithm;
+use std::sync::Arc;
 
 fn wire(name: &str) -> Box<[u8]> {
     to_wire(&name.parse().unwrap())
@@ -230,4 +233,18 @@ fn our_servfail_is_written_like_any_answer() {
         text(&shaped(&query(RD, &name, None), Transport::Udp, &[], &answer, Age::Fresh(0)).bytes),
         "ServFail ra"
     );
+}
+
+#[test]
+fn a_signature_has_its_room() {
+    let text = "a".repeat(200);
+    let records = [1, 2].map(|number| format!("www.example.com. 60 TXT \"{number}{text}\""));
+    let answer = received("www.example.com", 0, [&records.join("|"), "", ""]);
+    let unsigned = query(RD, &wire("www.example.com"), None);
+    let mut signed = unsigned.clone();
+    let key = Key::new(&"key.example".parse().unwrap(), TsigAlgorithm::HmacSha256, b"secret");
+    Session::begin(Arc::new(key)).sign(&mut signed, 1000);
+    let [plain, tight] = [unsigned, signed].map(|query| shaped(&query, Transport::Udp, &[], &answer, Age::Fresh(0)));
+    assert!(!plain.truncated && (400..512).contains(&plain.bytes.len()), "{}", plain.bytes.len());
+    assert!(tight.truncated, "with the signature it would not fit");
 }
