@@ -179,6 +179,7 @@ fn kind_of(word: &Word) -> Result<u16, String> {
     let text = word.text.to_ascii_uppercase();
     let number = match text.strip_prefix("TYPE").and_then(|number| number.parse().ok()) {
         Some(number) => Some(number),
+        None if text == "DNAME" => Some(kind::DNAME),
         None => hickory_proto::rr::RecordType::from_str(&text).ok().map(u16::from),
     };
     match number {
@@ -186,6 +187,8 @@ fn kind_of(word: &Word) -> Result<u16, String> {
             Err(format!("'{}' is no type we know; TYPE and its number can stand for it", shorten(&word.text)))
         }
         Some(number) if is_of_dnssec(number) => Err(format!("{text} is of DNSSEC, which is not served")),
+        // Names below it would have to be answered with an alias each (RFC 6672 §2.2).
+        Some(kind::DNAME) => Err("DNAME is not served: list the names below it".into()),
         // OPT, and what only questions have (RFC 6895 §3.1).
         Some(0 | kind::OPT | 128..=255) => Err(format!("{text} cannot stand in a zone")),
         Some(number) => Ok(number),

@@ -94,6 +94,8 @@ fn a_bad_entry_is_told_of_and_takes_down_nothing_else() {
         ("*.b A 10.0.0.1", "line 2: wildcards are not served"),
         ("a..b A 10.0.0.1", "line 2: '' is no label: they have 1 to 63 bytes"),
         ("b DS 1 8 2 ab", "line 2: DS is of DNSSEC, which is not served"),
+        ("b DNAME a", "line 2: DNAME is not served: list the names below it"),
+        ("b TYPE39 \\# 3 016100", "line 2: DNAME is not served: list the names below it"),
         ("b TYPE46 \\# 1 00", "line 2: TYPE46 is of DNSSEC, which is not served"),
         ("b AXFR", "line 2: AXFR cannot stand in a zone"),
         ("b TXT \"open", "line 2: a quote without its other half on the line"),
