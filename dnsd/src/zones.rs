@@ -329,8 +329,10 @@ type Numbered = (Vec<Option<Zone>>, HashMap<Box<[u8]>, u16>);
 fn number(zones: impl Iterator<Item = Zone>, before: Option<&Zones>) -> Numbered {
     let mut list: Vec<Option<Zone>> = Vec::new();
     list.resize_with(before.map_or(0, |before| before.list.len()), || None);
-    let (known, new): (Vec<Zone>, Vec<Zone>) =
+    let (known, mut new): (Vec<Zone>, Vec<Zone>) =
         zones.partition(|zone| before.is_some_and(|before| before.zone(&zone.apex).is_some()));
+    // Where numbers do not suffice, those that somebody named have one.
+    new.sort_by_key(|zone| zone.automatic);
     for zone in known {
         let number = before.and_then(|before| before.zone(&zone.apex)).map_or(0, |zone| zone.number);
         list[usize::from(number)] = Some(zone);

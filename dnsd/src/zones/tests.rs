@@ -97,3 +97,16 @@ fn names_between_two_zones_exist() {
     assert!(zones.records.node(&wire("b.cluster.local")).is_some());
     assert!(zones.records.node(&wire("c.cluster.local")).is_none());
 }
+
+#[test]
+fn when_numbers_run_out_it_is_zones_of_addresses_that_have_none() {
+    let named = Zone::new(&wire("cluster.local"), None, None, &Records::default());
+    let automatic = (0..=u16::MAX).map(|number| {
+        let [high, low] = number.to_be_bytes();
+        let apex = wire(&format!("{low}.{high}.10.in-addr.arpa"));
+        Zone { automatic: true, ..Zone::new(&apex, None, None, &Records::default()) }
+    });
+    let (list, by_apex) = number(automatic.chain([named]), None);
+    assert_eq!((list.len(), by_apex.len()), (MAX_ZONES, MAX_ZONES));
+    assert!(by_apex.contains_key(&wire("cluster.local")));
+}
