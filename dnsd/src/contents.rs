@@ -6,7 +6,8 @@ use crate::{
     node_text,
     wire::{RrSet, kind, push_name},
 };
-use inventory::{Bearers, Holders};
+use config::Pointer;
+use inventory::{Address, Bearers, Holders, Interface, Name};
 use std::net::IpAddr;
 
 /// The records of a machine's name, by type in the order in which ANY prefers them. None: the name exists without any.
@@ -26,13 +27,22 @@ pub fn of_name_and_kind(bearers: &Bearers, kind: u16, texts: bool) -> Option<RrS
     }
 }
 
-/// The PTR record of an address: its canonical name. An address without a name is there all the same, as its parents are.
-pub fn of_address(holders: &Holders, address: IpAddr) -> Option<RrSet> {
-    let entries = holders.interfaces.iter().filter_map(|interface| interface.address(address));
-    let name = entries.filter_map(|entry| entry.names.first()).next()?;
+/// The PTR record of an address: one of its names. An address without a name is there all the same, as its parents are.
+pub fn of_address(holders: &Holders, address: IpAddr, pointer: Pointer) -> Option<RrSet> {
+    let name = holders.interfaces.iter().find_map(|interface| {
+        let entry = interface.address(address)?;
+        let by_xname = || by_xname(interface, entry).filter(|_| pointer == Pointer::Xname);
+        by_xname().or(entry.names.first())
+    })?;
     let mut data = Vec::new();
     push_name(name, &mut data);
     Some(RrSet { kind: kind::PTR, ttl: POSITIVE_TTL, data: vec![data.into()] })
+}
+
+/// The first of its names that begins with the xname of the machine.
+fn by_xname<'i>(interface: &Interface, entry: &'i Address) -> Option<&'i Name> {
+    let id = interface.component_id.as_ref()?.as_str();
+    entry.names.iter().find(|name| name.as_str().split('.').next() == Some(id))
 }
 
 /// Those of one family; `None`: there are none.

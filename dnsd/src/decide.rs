@@ -20,7 +20,7 @@ use crate::{
 mod additional;
 mod search;
 
-use config::Missing;
+use config::{Missing, Pointer};
 use inventory::{Bearers, Holders, Lookup};
 use std::{net::IpAddr, ops::RangeInclusive};
 
@@ -144,6 +144,8 @@ struct Place<'a> {
     recursion: bool,
     /// Machines have TXT records.
     node_txt: bool,
+    /// What addresses lead back to.
+    pointer: Pointer,
 }
 
 /// Answers from the configuration alone, or says what to ask for.
@@ -265,8 +267,8 @@ fn follow<'a>(
     let above = suffixes(name).nth(1).filter(|_| at_apex && kind == kind::DS);
     let zone = above.and_then(|above| zones.find(above)).unwrap_or(zone);
     let exists = at_apex || node.is_some();
-    let node_txt = zones.node_txt;
-    let place = Place { zone, name, kind, aliases, exists, recursion, node_txt };
+    let (node_txt, pointer) = (zones.node_txt, zones.pointer);
+    let place = Place { zone, name, kind, aliases, exists, recursion, node_txt, pointer };
     match place.plan(node, at_apex) {
         Plan::Done(Decision::Reply(reply)) => done(additional::add(zones, reply)),
         other => other,
@@ -327,7 +329,7 @@ impl<'a> Place<'a> {
 
     fn pointer(self, holders: &Holders, address: Option<IpAddr>) -> Reply<'a> {
         let asked = address.filter(|_| matches!(self.kind, kind::PTR | kind::ANY));
-        match asked.and_then(|address| contents::of_address(holders, address)) {
+        match asked.and_then(|address| contents::of_address(holders, address, self.pointer)) {
             Some(set) => self.found(Answer::Made(set)),
             None => self.no_data(),
         }

@@ -233,7 +233,7 @@ fn held(zones: &Zones, zone: &Zone, replica: &Replica, name: &[u8]) -> Option<Ve
     match reverse::parse(name)? {
         reverse::Reverse::Address(address) => {
             let holders = replica.address(&address)?;
-            Some(contents::of_address(&holders, address).into_iter().collect())
+            Some(contents::of_address(&holders, address, zones.pointer).into_iter().collect())
         }
         reverse::Reverse::Prefix(range) => replica.has_address_in(range).then(Vec::new),
         reverse::Reverse::Nothing => None,

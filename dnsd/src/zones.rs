@@ -10,7 +10,7 @@ use crate::{
     reverse,
     wire::{RrSet, kind, suffixes, to_wire},
 };
-use config::{Config, Missing};
+use config::{Config, Missing, Pointer};
 use inventory::Replica;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -45,6 +45,8 @@ pub struct Zones {
     pub told: bool,
     /// Machines have TXT records.
     pub node_txt: bool,
+    /// What addresses lead back to.
+    pub pointer: Pointer,
     /// Domains in which short names are looked for (wire form), in order.
     pub search: Vec<Box<[u8]>>,
     /// Everything that they hold.
@@ -144,6 +146,7 @@ impl Zones {
             complete: replica.is_complete(),
             told: loaded || !configured(config).is_empty(),
             node_txt: config.dnsd.node_txt,
+            pointer: config.dnsd.ptr,
             search: config.dnsd.search.iter().map(to_wire).collect(),
             ready: Ready::default(),
             longest_apex,
@@ -162,8 +165,8 @@ impl Zones {
             let said = |zone: &Zone| (zone.apex.clone(), (zone.number, zone.ns.clone(), zone.missing));
             named.map(said).collect::<HashMap<_, _>>()
         };
-        let texts = self.node_txt == other.node_txt;
-        texts && self.records == other.records && named(self) == named(other)
+        let machines = |zones: &Zones| (zones.node_txt, zones.pointer);
+        machines(self) == machines(other) && self.records == other.records && named(self) == named(other)
     }
 
     /// The inventory it was made of.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     files::{Files, Hosts},
-    fixture::{CONFIG, answer as decided, component, config, interface, query, replica},
+    fixture::{CONFIG, answer as decided, component, config, interface, query, replica, text},
     wire::Transport,
 };
 use proptest::prelude::*;
@@ -237,6 +237,28 @@ fn records_in_a_zone_of_known_addresses_come_and_go_with_it() {
         let mut out = Vec::new();
         if answer(&zones, &bytes, Transport::Udp, &mut out).is_some() {
             assert_eq!(Some(out), decided(&zones, &replica, &bytes, Transport::Udp));
+        }
+    }
+}
+
+#[test]
+fn addresses_lead_back_to_xnames_where_that_is_wanted_and_after_a_reload() {
+    let replica = replica();
+    let configs = [CONFIG.to_owned(), format!("{CONFIG}  ptr: xname\n")].map(|text| config(&text));
+    let mut zones = Zones::build(&configs[0], &replica, 1000);
+    for (number, wanted) in
+        [(0, "nid0001.cluster.local."), (1, "x1000c0s1b0n0.cluster.local."), (0, "nid0001.cluster.local.")]
+    {
+        zones = Zones::after(Some(&zones), &configs[number], &replica, 1000);
+        let bytes = query("1.0.16.172.in-addr.arpa. PTR");
+        let mut placed = Vec::new();
+        answer(&zones, &bytes, Transport::Udp, &mut placed).unwrap();
+        let slowly = decided(&zones, &replica, &bytes, Transport::Udp).unwrap();
+        let wanted = format!("NoError aa; 1.0.16.172.in-addr.arpa. 60 PTR {wanted}");
+        assert_eq!([text(&placed), text(&slowly)], [wanted.clone(), wanted]);
+        let anew = Zones::build(&configs[number], &replica, 1000);
+        for zone in zones.iter() {
+            assert_eq!(zones.ready.digest(zone), anew.ready.digest(anew.zone(&zone.apex).unwrap()));
         }
     }
 }

@@ -27,7 +27,7 @@ pub use records::{RecordData, RecordLine};
 pub use rules::{DomainAppend, Match, Rule, RuleLog};
 pub use schema::{
     Boot, Carriage, ClientTls, DhcpV4, DhcpV6, Dhcpd, DnsTls, Dnsd, Endpoint, Forwarder, Inventory, Listen,
-    Missing, Pool, RateLimit, ServerTls, Smd, SmdCache, Subnet, Tftpd, Transfer, Tsig, TsigAlgorithm,
+    Missing, Pointer, Pool, RateLimit, ServerTls, Smd, SmdCache, Subnet, Tftpd, Transfer, Tsig, TsigAlgorithm,
     Unknown, Zone,
 };
 

@@ -13,7 +13,7 @@ mod zones;
 pub use boot::Boot;
 pub use dhcpd::{DhcpV4, Dhcpd, Listen, Pool, Subnet, Unknown};
 pub use dhcpd6::DhcpV6;
-pub use dnsd::{DnsTls, Dnsd, RateLimit, Transfer, Tsig, TsigAlgorithm};
+pub use dnsd::{DnsTls, Dnsd, Pointer, RateLimit, Transfer, Tsig, TsigAlgorithm};
 pub use forward::{Carriage, Forwarder};
 pub use inventory::{ClientTls, Endpoint, Inventory};
 pub use smd_cache::{ServerTls, Smd, SmdCache};

@@ -233,6 +233,7 @@ fn values_that_cannot_be_are_mistakes() {
         ("dnsd: {zone_files: [/a, /a]}", "1:25: dnsd.zone_files[1]: listed already"),
         ("dnsd: {hosts_file: [/a]}", "1:20: dnsd.hosts_file: a list where text is wanted"),
         ("dnsd: {node_txt: maybe}", "1:18: dnsd.node_txt: 'maybe' is neither true nor false"),
+        ("dnsd: {ptr: nid}", "1:13: dnsd.ptr: hostname or xname"),
         (
             "dnsd: {forward: [here]}",
             "1:18: dnsd.forward[0]: 'here' is no address such as 1.1.1.1, 10.0.0.2:5353 or tls://NAME@9.9.9.9",

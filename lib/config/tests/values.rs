@@ -1,6 +1,6 @@
 //! What single values look like, and what they turn into.
 
-use config::{Config, Endpoint, Listen, Missing, RecordData, parse};
+use config::{Config, Endpoint, Listen, Missing, Pointer, RecordData, parse};
 use std::time::Duration;
 
 fn good(text: &str) -> Config {
@@ -253,6 +253,8 @@ fn what_stands_beside_the_inventory_in_dns_is_off_unless_named() {
     assert_eq!(dnsd.hosts_file.as_deref(), Some("/etc/hosts".as_ref()));
     assert_eq!(dnsd.zone_files.len(), 2);
     assert!(dnsd.node_txt);
+    assert_eq!(dnsd.ptr, Pointer::Hostname);
+    assert_eq!(good("dnsd: {ptr: xname}").dnsd.ptr, Pointer::Xname);
     assert_eq!(dnsd.search.iter().map(ToString::to_string).collect::<Vec<_>>(), ["c.local", "hsn.c.local"]);
 }
 

@@ -47,10 +47,22 @@ pub struct Dnsd {
     pub zone_files: Vec<PathBuf>,
     /// TXT records say what SMD knows of a machine.
     pub node_txt: bool,
+    /// What addresses lead back to.
+    pub ptr: Pointer,
     /// Where names of one label are looked for, in this order.
     pub search: Vec<Name>,
     /// Zone transfers; absent: for nobody.
     pub transfer: Option<Transfer>,
+}
+
+/// By which of its names an address is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pointer {
+    /// The canonical one, which DHCP hands out.
+    #[default]
+    Hostname,
+    /// Its machine's xname; the canonical one where that is no name of it.
+    Xname,
 }
 
 /// Response rate limiting.
@@ -129,6 +141,7 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone], rep
         hosts_file: section.get("hosts_file", scalars::path),
         zone_files: section.get("zone_files", zone_files).unwrap_or_default(),
         node_txt: section.get("node_txt", scalars::switch).unwrap_or(false),
+        ptr: section.get("ptr", pointer).unwrap_or_default(),
         search: section.get("search", search).unwrap_or_default(),
         transfer: section.optional("transfer", transfer),
     };
@@ -141,6 +154,14 @@ pub(super) fn read(section: &Section, domain: Option<&Name>, zones: &[Zone], rep
         section.mistake("transfer", message);
     }
     dnsd
+}
+
+fn pointer(field: &Field) -> Option<Pointer> {
+    field.parse("hostname or xname", |text| match text {
+        "hostname" => Ok(Pointer::Hostname),
+        "xname" => Ok(Pointer::Xname),
+        _ => Err("hostname or xname".into()),
+    })
 }
 
 /// Each looks at every name of one label that is not ours. What resolvers take (resolv.conf(5)).
