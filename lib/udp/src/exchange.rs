@@ -48,7 +48,8 @@ impl Blocking {
         self.socket.connect(&SocketAddr::new(nobody, DISCARD).into())
     }
 
-    /// Sends one datagram; with `from`, out of that interface and with that source address.
+    /// Sends one datagram; with `from`, out of that interface and with that source address. `WouldBlock` where there is no room: this
+    /// is for those who answer later, on a runtime whose threads must not wait.
     pub fn send(&self, bytes: &[u8], to: SocketAddr, from: Option<Arrival>) -> io::Result<()> {
         send_now(self.as_fd(), bytes, to, from)
     }

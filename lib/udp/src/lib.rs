@@ -156,12 +156,12 @@ fn open(address: SocketAddr, options: &Options) -> io::Result<socket2::Socket> {
     Ok(socket)
 }
 
-/// Sends one datagram with a source.
+/// Sends one datagram with a source, without waiting for room: also where the socket is one that waits.
 fn send_now(socket: BorrowedFd<'_>, bytes: &[u8], to: SocketAddr, from: Option<Arrival>) -> io::Result<()> {
     let source = control::Source::new(&to, from);
     let parts = [io::IoSlice::new(bytes)];
     let to = SockaddrStorage::from(to);
-    sendmsg(socket.as_raw_fd(), &parts, source.messages().as_slice(), MsgFlags::empty(), Some(&to))?;
+    sendmsg(socket.as_raw_fd(), &parts, source.messages().as_slice(), MsgFlags::MSG_DONTWAIT, Some(&to))?;
     Ok(())
 }
 
