@@ -113,9 +113,11 @@ impl QueryLog {
             return;
         }
         let may = self.bound.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
-        let head = answer.get(..question_end(answer)).unwrap_or_default().to_vec();
-        let entry = Entry { client, rcode, head, size: answer.len(), took };
-        if !may || !self.send(Noted::Query(entry)) {
+        let entry = || {
+            let head = answer.get(..question_end(answer)).unwrap_or_default().to_vec();
+            Noted::Query(Entry { client, rcode, head, size: answer.len(), took })
+        };
+        if !may || !self.send(entry()) {
             self.bound.left_out.fetch_add(1, Relaxed);
             self.bound.unlogged.inc();
         }
