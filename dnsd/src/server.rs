@@ -55,6 +55,10 @@ const BIND_AT_LATEST: Duration = Duration::from_secs(2);
 /// queries a second. The kernel spreads the clients.
 const MAX_UDP_LOOPS: usize = 16;
 
+/// All of them together, except that each address has one at least: half of the threads that the runtime has for what blocks (512), for
+/// files, zones and transfers need some, too.
+const MAX_UDP_THREADS: usize = 256;
+
 /// Receive buffer of each of them, as far as the system allows (`net.core.rmem_max`): what arrives while the thread does not run,
 /// some thousand queries.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -216,7 +220,12 @@ pub struct Sockets {
 impl Sockets {
     /// Binds all of them, or says which could not be. Must be called inside a tokio runtime.
     pub fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Sockets> {
-        let loops = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_UDP_LOOPS);
+        anyhow::ensure!(
+            addresses.len() <= MAX_UDP_THREADS,
+            "dnsd.listen: at most {MAX_UDP_THREADS} addresses"
+        );
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let loops = loops(cores, addresses.len());
         let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new() };
         for address in addresses {
             let listener = tcp::listen(*address).with_context(|| format!("TCP {address}"))?;
@@ -245,6 +254,12 @@ impl Sockets {
         }
         Ok(())
     }
+}
+
+/// UDP sockets for each address.
+fn loops(cores: usize, addresses: usize) -> usize {
+    let share = MAX_UDP_THREADS / addresses.max(1);
+    cores.min(MAX_UDP_LOOPS).min(share).max(1)
 }
 
 /// Serves until told to stop; a socket that dies ends everything.

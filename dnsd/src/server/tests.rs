@@ -249,3 +249,13 @@ async fn an_explanation_counts_as_no_query() {
     assert_eq!(explained.inventory.as_deref(), Some("found"));
     assert_eq!(exposition(&registry), before);
 }
+
+#[test]
+fn many_addresses_leave_threads_for_files_and_zones() {
+    for (cores, addresses, wanted) in
+        [(1, 1, 1), (2, 1, 2), (64, 1, 16), (64, 16, 16), (64, 64, 4), (64, 256, 1)]
+    {
+        assert_eq!(loops(cores, addresses), wanted, "{cores} cores, {addresses} addresses");
+        assert!(wanted * addresses <= MAX_UDP_THREADS);
+    }
+}

@@ -27,8 +27,8 @@ pub use records::{RecordData, RecordLine};
 pub use rules::{DomainAppend, Match, Rule, RuleLog};
 pub use schema::{
     Boot, Carriage, ClientTls, DhcpV4, DhcpV6, Dhcpd, DnsTls, Dnsd, Endpoint, Forwarder, Inventory, Listen,
-    Missing, Pointer, Pool, RateLimit, ServerTls, Smd, SmdCache, Subnet, Tftpd, Transfer, Tsig, TsigAlgorithm,
-    Unknown, Zone,
+    Missing, Pointer, Pool, RateLimit, ServerTls, Smd, SmdCache, Subnet, Tftpd, Transfer, Tsig,
+    TsigAlgorithm, Unknown, Zone,
 };
 
 use ::values::Name;

@@ -244,7 +244,8 @@ fn a_signature_has_its_room() {
     let mut signed = unsigned.clone();
     let key = Key::new(&"key.example".parse().unwrap(), TsigAlgorithm::HmacSha256, b"secret");
     Session::begin(Arc::new(key)).sign(&mut signed, 1000);
-    let [plain, tight] = [unsigned, signed].map(|query| shaped(&query, Transport::Udp, &[], &answer, Age::Fresh(0)));
+    let [plain, tight] =
+        [unsigned, signed].map(|query| shaped(&query, Transport::Udp, &[], &answer, Age::Fresh(0)));
     assert!(!plain.truncated && (400..512).contains(&plain.bytes.len()), "{}", plain.bytes.len());
     assert!(tight.truncated, "with the signature it would not fit");
 }
