@@ -146,12 +146,12 @@ impl Forwarding {
 
     /// Answers, and asks a forwarder where it must.
     pub async fn resolve(self: &Arc<Self>, question: &Question, asker: Asker<'_>) -> Resolved {
-        let kept = match self.cache.find(question, Instant::now()) {
+        let now = Instant::now();
+        let kept = match self.cache.find(question, now) {
+            Kept::Fresh(entry) => return fresh(entry, Source::Cache, now),
+            Kept::StaleAndFailed(entry) => return stale(entry),
             Kept::Stale(entry) => Some(entry),
             Kept::Nothing => None,
-            Kept::Fresh(_) | Kept::StaleAndFailed(_) => {
-                return self.peek(question).unwrap_or_else(|| nothing(question, Source::Failed));
-            }
         };
         let instead = |source| kept.clone().map_or_else(|| nothing(question, source), stale);
         let Ok(_place) = self.waiting.try_acquire() else { return instead(Source::Busy) };
