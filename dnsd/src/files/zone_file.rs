@@ -15,11 +15,17 @@ use crate::{
     records::DEFAULT_TTL,
     wire::{kind, to_wire},
 };
-use std::str::FromStr;
+use std::{collections::HashMap, str::FromStr};
 use values::Name;
 
 /// RFC 2181 §8.
 const MAX_TTL: u64 = i32::MAX as u64;
+
+/// What records of one name and type may take together, without their owner: they go into one message of 64 KiB, or nobody ever sees all
+/// of them.
+const MAX_SET: usize = RECORD + data::MAX_DATA;
+/// Of a record: pointer to the owner, type, class, TTL, length.
+const RECORD: usize = 12;
 
 /// What a file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +46,7 @@ pub fn parse(text: &str, domain: Option<&Name>) -> Result<Parsed, BadLine> {
         owner: None,
         default_ttl: None,
         last_ttl: None,
+        sizes: HashMap::new(),
         parsed: Parsed::default(),
     };
     for entry in entries::cut(text).map_err(bad)? {
@@ -69,6 +76,8 @@ struct Reader {
     owner: Option<Box<[u8]>>,
     default_ttl: Option<u32>,
     last_ttl: Option<u32>,
+    /// Bytes that records of a name and type take.
+    sizes: HashMap<(Box<[u8]>, u16), usize>,
     parsed: Parsed,
 }
 
@@ -95,6 +104,11 @@ impl Reader {
         let data = data::encode(kind, data, self.origin.as_deref())?;
         let ttl = ttl.or(self.default_ttl).or(self.last_ttl).unwrap_or(DEFAULT_TTL);
         self.last_ttl = Some(ttl);
+        let size = self.sizes.entry((owner.clone(), kind)).or_default();
+        *size += RECORD + data.len();
+        if *size > MAX_SET {
+            return Err("a message holds no more records of this name and type".into());
+        }
         self.parsed.records.push(Record { line: entry.line, owner, kind, ttl, data });
         Ok(())
     }

@@ -26,7 +26,7 @@ const MAX_LABEL: usize = 63;
 /// RFC 1035 §3.3: a length octet.
 const MAX_STRING: usize = 255;
 /// A record fits into a message of 64 KiB with its question and all else.
-const MAX_DATA: usize = 65_000;
+pub const MAX_DATA: usize = 65_000;
 
 /// As it goes on the wire, without compression.
 pub fn encode(kind: u16, words: &[Word], origin: Option<&[u8]>) -> Result<Box<[u8]>, String> {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::explain::record_text;
 use proptest::prelude::*;
+use std::net::Ipv4Addr;
 
 fn parsed(text: &str) -> Parsed {
     parse(text, Some(&"c.local".parse().unwrap())).unwrap()
@@ -169,4 +170,14 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn of_one_name_and_type_no_more_is_taken_than_a_message_holds() {
+    let lines: String =
+        (0..5000u32).map(|number| format!("many A {}\n", Ipv4Addr::from(10 << 24 | number))).collect();
+    let Parsed { records, bad, .. } = parsed(&format!("{lines}other A 10.0.0.1\nmany TXT x\n"));
+    assert_eq!(records.len(), MAX_SET / 16 + 2);
+    assert_eq!(bad.len(), 5002 - records.len());
+    assert_eq!(bad[0].to_string(), "line 4064: a message holds no more records of this name and type");
 }
