@@ -4,7 +4,8 @@ use crate::{
     fixture::{CONFIG, answer as decided, component, config, interface, query, replica, text},
     wire::Transport,
 };
-use proptest::prelude::*;
+use config::Config;
+use proptest::{prelude::*, test_runner::TestCaseError};
 use proto::v1;
 
 fn with_texts() -> String {
@@ -155,45 +156,83 @@ fn change(steps: &[Step], generation: u64) -> v1::Change {
     change
 }
 
+/// Configurations of the same site, one after the other.
+fn variants() -> Vec<Config> {
+    // Zones come and go around what stands in them.
+    let more = "    - \"77.0.1.10.in-addr.arpa. PTR smd\"\n    - \"78.0.2.10.in-addr.arpa. PTR smd\"\n";
+    let plain = format!("{CONFIG}{more}");
+    let zones = |more: &str| plain.replace("zones:\n", &format!("zones:\n{more}"));
+    let texts = [
+        format!("{plain}  node_txt: true\n"),
+        format!("{plain}  node_txt: true\n  ptr: xname\n"),
+        zones("  - {name: 1.10.in-addr.arpa}\n  - {name: inner.cluster.local}\n"),
+        zones("  - {name: 5.0.2.10.in-addr.arpa}\n  - {name: new.test, missing: forward}\n"),
+        format!("{plain}    - \"inner NS ns.inner\"\n    - \"nid0002.lab.test. CNAME smd\"\n"),
+    ];
+    texts.iter().map(|text| config(text)).collect()
+}
+
+/// A configuration, and what changes in the inventory.
+type Round = (usize, Vec<Step>);
+
 proptest! {
-    /// The incremental one against the one made from nothing.
+    /// The incremental one against the one made from nothing, and in place against decided.
     #[test]
     fn after_any_changes_it_is_as_if_made_anew(
         rounds in prop::collection::vec(
-            prop::collection::vec((0..12u8, prop::collection::vec(any::<u8>(), 0..3), any::<bool>()), 1..6),
+            (0..9usize, prop::collection::vec((0..12u8, prop::collection::vec(any::<u8>(), 0..3), any::<bool>()), 1..6)),
             1..6,
         )
     ) {
-        // Zones come and go around what stands in them.
-        let more = "    - \"77.0.1.10.in-addr.arpa. PTR smd\"\n    - \"78.0.2.10.in-addr.arpa. PTR smd\"\n";
-        let config = config(&format!("{CONFIG}{more}  node_txt: true\n"));
-        let mut replica = replica();
-        // What SMD says takes its place, and gives it back.
-        let hosts = "10.1.0.1 nid0001 a\n10.2.0.2 nid0002\nfd00:1::4 nid0003\n192.0.2.1 b\n10.3.0.9 far.example.com\n";
-        let (hosts, _) = Hosts::parse(hosts, config.domain.as_ref());
-        let files = Files { zones: Vec::new(), hosts: hosts.into() };
-        let mut zones = Zones::with_files(None, &config, &files, &replica, 1000);
-        for (generation, round) in (2..).zip(&rounds) {
-            replica.change(change(round, generation), true);
-            let next = Zones::with_files(Some(&zones), &config, &files, &replica, 1000);
-            let anew = Zones::with_files(None, &config, &files, &replica, 1000);
-            let listed = |zones: &Zones| {
-                let mut lines: Vec<String> = zones.iter().flat_map(|zone| {
-                    let nodes = zones.ready.nodes_of(zones, zone);
-                    nodes.map(|(name, node)| format!("{:?} {:?} {:?}", zone.apex, name, node.sets().collect::<Vec<_>>()))
-                }).collect();
-                lines.sort();
-                lines
-            };
-            prop_assert_eq!(listed(&next), listed(&anew));
-            prop_assert_eq!(next.ready.len(), anew.ready.len());
-            for zone in next.iter() {
-                let same = anew.zone(&zone.apex).unwrap();
-                prop_assert_eq!(next.ready.digest(zone), anew.ready.digest(same), "digest of {:?}", zone.apex);
-            }
-            zones = next;
-        }
+        as_if_made_anew(&rounds)?;
     }
+}
+
+fn as_if_made_anew(rounds: &[Round]) -> Result<(), TestCaseError> {
+    let variants = variants();
+    let mut replica = replica();
+    // What SMD says takes its place, and gives it back.
+    let hosts =
+        "10.1.0.1 nid0001 a\n10.2.0.2 nid0002\nfd00:1::4 nid0003\n192.0.2.1 b\n10.3.0.9 far.example.com\n";
+    let (hosts, _) = Hosts::parse(hosts, variants[0].domain.as_ref());
+    let files = Files { zones: Vec::new(), hosts: hosts.into() };
+    let mut zones = Zones::with_files(None, &variants[0], &files, &replica, 1000);
+    for (generation, (variant, round)) in (2..).zip(rounds) {
+        replica.change(change(round, generation), true);
+        // Mostly the first one.
+        let config = variants.get(*variant).unwrap_or(&variants[0]);
+        let next = Zones::with_files(Some(&zones), config, &files, &replica, 1000);
+        let anew = Zones::with_files(None, config, &files, &replica, 1000);
+        prop_assert_eq!(listed(&next), listed(&anew));
+        prop_assert_eq!(next.ready.len(), anew.ready.len());
+        for zone in next.iter() {
+            let same = anew.zone(&zone.apex).unwrap();
+            prop_assert_eq!(next.ready.digest(zone), anew.ready.digest(same), "digest of {:?}", zone.apex);
+        }
+        for (number, name) in names(&next).iter().enumerate().skip(generation as usize % 4).step_by(4) {
+            let bytes = query(&format!("{name} {}", KINDS[number / 4 % 4]));
+            let mut out = Vec::new();
+            if answer(&next, &bytes, Transport::Udp, &mut out).is_some() {
+                prop_assert_eq!(Some(out), decided(&next, &replica, &bytes, Transport::Udp), "{}", name);
+            }
+        }
+        zones = next;
+    }
+    Ok(())
+}
+
+/// All names and what stands there.
+fn listed(zones: &Zones) -> Vec<String> {
+    let of_zone = |zone| {
+        let line = |(name, node): (&[u8], Node)| format!("{name:?} {:?}", node.sets().collect::<Vec<_>>());
+        zones.ready.nodes_of(zones, zone).map(line).collect::<Vec<_>>()
+    };
+    let mut lines: Vec<String> = zones
+        .iter()
+        .flat_map(|zone| of_zone(zone).into_iter().map(move |line| format!("{:?} {line}", zone.apex)))
+        .collect();
+    lines.sort();
+    lines
 }
 
 #[test]
