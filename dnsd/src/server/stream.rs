@@ -42,6 +42,10 @@ const ARRIVAL: Duration = Duration::from_secs(5);
 /// How long a client may leave answers lying that were written at once: the time of a retransmission or three (RFC 6298).
 const UNREAD: Duration = Duration::from_secs(10);
 
+/// When the program ends, a connection is read so much longer: queries that are on their way, or here without our having been told, are
+/// answered still. A guess: a round trip in a cluster and a busy machine; well within the time that draining has.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// Answers of one connection that are waited for at a time; past it nothing is read until one is there. A guess: resolvers have some
 /// dozens out on a connection.
 const MAX_WAITING: usize = 64;
@@ -133,6 +137,8 @@ struct Conversation<'s, S> {
     doing: Doing,
     since: Instant,
     timer: Pin<Box<Sleep>>,
+    /// Since the program ends.
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'s, S: AsyncRead + AsyncWrite + Unpin> Conversation<'s, S> {
@@ -159,6 +165,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Conversation<'s, S> {
             doing: Doing::Idle,
             since,
             timer: Box::pin(sleep_until(since + place.places().idle_allowed())),
+            linger: None,
         }
     }
 
@@ -168,8 +175,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Conversation<'s, S> {
         }
         match self.place.told(context) {
             Some(Leave::Now) => return Poll::Ready(End::Dropped(Dropped::Evicted)),
-            // All that was received has just been read.
-            Some(Leave::Drain) => self.over = true,
+            Some(Leave::Drain) => self.over |= self.has_lingered(context),
             None => {}
         }
         let doing = self.doing_now();
@@ -180,6 +186,12 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Conversation<'s, S> {
             (self.doing, self.since) = (doing, Instant::now());
         }
         self.mind_the_time(context)
+    }
+
+    /// The program ends, and what came until now was read.
+    fn has_lingered(&mut self, context: &mut Context) -> bool {
+        let linger = self.linger.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LINGER)));
+        linger.poll_unpin(context).is_ready()
     }
 
     /// Sends, collects and reads until each of them would wait.

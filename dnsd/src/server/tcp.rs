@@ -119,7 +119,7 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts until told to stop.
+/// Accepts until told to stop, and then who is queued.
 pub(super) async fn serve(
     service: Arc<Service>,
     Listener { socket, speaks }: Listener,
@@ -137,7 +137,7 @@ pub(super) async fn serve(
                 pulse.beat();
                 continue;
             }
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => break,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -152,6 +152,14 @@ pub(super) async fn serve(
             }
         }
     }
+    // For their clients those in the queue are connected, and have asked already: closing the listener would reset them.
+    let queue = socket.into_std()?;
+    let queued = (0..BACKLOG).map_while(|_| queue.accept().ok());
+    for (stream, peer) in queued {
+        stream.set_nonblocking(true)?;
+        admit(&service, &speaks, TcpStream::from_std(stream)?, peer.ip(), &connections);
+    }
+    Ok(())
 }
 
 /// Without a place a connection is closed at once. Each kind has a task of its own size: that of HTTP/2 is ten times that of TCP.

@@ -259,3 +259,20 @@ fn many_addresses_leave_threads_for_files_and_zones() {
         assert!(wanted * addresses <= MAX_UDP_THREADS);
     }
 }
+
+#[tokio::test]
+async fn who_connected_before_the_end_is_answered_after_it() {
+    let (service, _) = service(replica());
+    let running = Running::new(config::Program::Dnsd, config(CONFIG));
+    let socket = tcp::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(&framed(&query("nid0001.cluster.local. A"))).await.unwrap();
+    let (connections, listener) = (Connections::with_files(1024), Listener { socket, speaks: Speaks::Plain });
+    running.shutdown.cancel();
+    let shutdown = running.shutdown.clone();
+    tcp::serve(service, listener, connections.clone(), running.pulse("tcp"), shutdown).await.unwrap();
+    let finish = connections.finish();
+    let ((), reply) = tokio::join!(finish, read_reply(&mut client));
+    assert_eq!(reply, "NoError aa; nid0001.cluster.local. 60 A 172.16.0.1");
+}

@@ -277,3 +277,21 @@ async fn an_idle_connection_is_small() {
     let size = size_of_val(&future);
     assert!(size <= 1024, "{size} bytes");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_query_that_was_on_its_way_when_the_program_ends_is_answered() {
+    let Talk { registry, mut client, places, task } = Talk::new(1 << 16);
+    let ends = tokio::spawn({
+        let places = places.clone();
+        async move { places.finish().await }
+    });
+    tokio::time::sleep(LINGER / 2).await;
+    client.write_all(&framed(&query(KNOWN))).await.unwrap();
+    assert_eq!(read_reply(&mut client).await, ANSWER);
+    // And nobody who goes on asking holds it up.
+    tokio::time::sleep(LINGER).await;
+    _ = client.write_all(&framed(&query(KNOWN))).await;
+    assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+    ends.await.unwrap();
+    Talk { registry, client, places, task }.ends(None).await;
+}
