@@ -220,8 +220,9 @@ async fn only_so_many_zones_are_copied_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_cut_off_and_holds_no_place() {
+    // More than a connection takes of a stream before it is sent.
     let many: Vec<String> =
-        (0..200).map(|host| format!("    - \"host{host} TXT {}\"\n", "x".repeat(200))).collect();
+        (0..600).map(|host| format!("    - \"host{host} TXT {}\"\n", "x".repeat(200))).collect();
     let scene = scene(&format!("{}{OPEN}", many.concat()));
     let mut client = scene.connect(local(), Transport::Tcp);
     write(&mut client, &query("cluster.local. AXFR")).await;
