@@ -32,8 +32,9 @@ use daemon::{Running, State};
 use inventory::{Inventory, Who, yielding};
 use record_files::Keeper;
 use std::{
-    future::pending,
+    future::{Future, pending},
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -109,12 +110,34 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     followers.spawn(notify::tell(service.clone(), config.clone(), reload.clone(), running.shutdown.clone()));
     let follower = follow(service.clone(), config, configured_at, changes, reload, keeper);
     followers.spawn(follower);
-    let ended = run(service.clone(), sockets, &running).await;
+    let ended = attended(run(service.clone(), sockets, &running), &mut followers, &running.shutdown).await;
     service.queries.finish().await;
     followers.shutdown().await;
     service.forwarding.stopped().await;
     inventory.stopped().await;
     ended
+}
+
+/// Serves as long as those live who keep zones, certificates and secondaries up to date: names that stay as they were for ever are worse
+/// than a restart.
+async fn attended(
+    serving: impl Future<Output = anyhow::Result<()>>,
+    followers: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut serving = pin!(serving);
+    let died = tokio::select! {
+        ended = &mut serving => return ended,
+        died = followers.join_next() => died,
+    };
+    let is_due = shutdown.is_cancelled();
+    shutdown.cancel();
+    serving.await?;
+    match died {
+        Some(Err(error)) if !is_due => Err(error).context("a task that keeps things up to date died"),
+        _ if !is_due => Err(anyhow::anyhow!("a task that keeps things up to date ended by itself")),
+        _ => Ok(()),
+    }
 }
 
 /// Waits until there is something to answer from, within bounds.

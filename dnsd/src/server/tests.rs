@@ -276,3 +276,22 @@ async fn who_connected_before_the_end_is_answered_after_it() {
     let ((), reply) = tokio::join!(finish, read_reply(&mut client));
     assert_eq!(reply, "NoError aa; nid0001.cluster.local. 60 A 172.16.0.1");
 }
+
+#[tokio::test]
+async fn who_keeps_things_up_to_date_does_not_die_unnoticed() {
+    for (panics, is_due, wanted) in [(true, false, "died"), (false, false, "by itself"), (false, true, "")] {
+        let (shutdown, mut followers) = (CancellationToken::new(), JoinSet::new());
+        if is_due {
+            shutdown.cancel();
+        }
+        followers.spawn(async move { assert!(!panics, "on purpose") });
+        let serving = async {
+            shutdown.cancelled().await;
+            tokio::task::yield_now().await;
+            Ok(())
+        };
+        let ended = attended(serving, &mut followers, &shutdown).await;
+        assert_eq!(ended.is_ok(), is_due);
+        assert!(ended.err().is_none_or(|error| error.to_string().contains(wanted)));
+    }
+}
