@@ -2,16 +2,18 @@
 //! one question and OPT; answers repeat a few shapes. hickory-proto is the judge in our tests.
 
 mod name;
+mod parts;
 mod query;
 mod reply;
 mod ttl;
 
 pub(crate) use name::name_end;
-pub use name::{HostText, WireName, suffixes, text, to_wire};
+pub use name::{HostText, WireName, push_name, suffixes, text, to_wire};
+pub(crate) use parts::{OPT_LENGTH, fill_header, flag, pointer, push_opt, push_record};
 pub use query::{Edns, Message, Question, Silent, Tsig, read, read_answer};
 pub(crate) use query::{KEEPALIVE, read_opt};
-pub(crate) use reply::{AUTHORITATIVE, COPIED, RESPONSE, limit, write_opt};
-pub use reply::{push_name, set_recursion_available, truncate, write};
+pub(crate) use reply::limit;
+pub use reply::{set_recursion_available, truncate, write};
 pub use ttl::shortest_ttl;
 
 use std::time::Duration;

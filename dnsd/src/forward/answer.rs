@@ -6,7 +6,7 @@ use super::{
     Question,
     records::{Garbage, Record, push, records},
 };
-use crate::wire::{CLASS_IN, HEADER, kind, suffixes};
+use crate::wire::{CLASS_IN, HEADER, flag, kind, suffixes};
 
 /// Longest that an answer is kept, and that we say it holds: a day, as resolvers do (RFC 8767 §4 asks for a limit, of days).
 const MAX_TTL: u32 = 86_400;
@@ -14,11 +14,6 @@ const MAX_TTL: u32 = 86_400;
 const MAX_NEGATIVE_TTL: u32 = 3600;
 /// How long a failure is kept: at least 1 s, at most 5 minutes (RFC 9520 §3.2, which suggests 5 s).
 pub const FAILURE_TTL: u32 = 5;
-
-const RESPONSE: u16 = 0x8000;
-const OPCODE: u16 = 0x7800;
-const TRUNCATED: u16 = 0x0200;
-const AUTHENTIC_DATA: u16 = 0x0020;
 
 const NOERROR: u16 = 0;
 const FORMERR: u16 = 1;
@@ -110,9 +105,9 @@ pub fn check(bytes: &[u8], sent: Sent) -> Result<Received, Wrong> {
     }
     let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
     let flags = word(2);
-    match flags & (RESPONSE | OPCODE) {
+    match flags & (flag::RESPONSE | flag::OPCODE) {
         _ if word(0) != sent.id => return Err(Wrong::Id),
-        RESPONSE => {}
+        flag::RESPONSE => {}
         _ => return Err(Wrong::NotAnAnswer),
     }
     let short = flags & 0xf;
@@ -121,12 +116,12 @@ pub fn check(bytes: &[u8], sent: Sent) -> Result<Received, Wrong> {
         return Ok(if short == FORMERR { Received::NoEdns } else { Received::Whole(error(sent, short)) });
     }
     let records_at = same_question(bytes, word(4), sent)?;
-    if flags & TRUNCATED != 0 {
+    if flags & flag::TRUNCATED != 0 {
         // Cut anywhere, so its records need not be readable.
         return Ok(Received::Truncated);
     }
     let mut answer = without_opt(bytes, records_at, short)?;
-    answer.authentic = flags & AUTHENTIC_DATA != 0;
+    answer.authentic = flags & flag::AUTHENTIC_DATA != 0;
     let has_opt = records(bytes, records_at).flatten().any(|record| record.kind == kind::OPT);
     Ok(if short == FORMERR && !has_opt { Received::NoEdns } else { Received::Whole(answer) })
 }

@@ -2,12 +2,8 @@
 //! (the kernel picks one of 28,232 for each query) and one for each letter of the name, whose case we mix (draft-vixie-dnsext-dns0x20).
 
 use super::Question;
-use crate::wire::{CLASS_IN, HEADER, UDP_LIMIT, kind};
+use crate::wire::{CLASS_IN, HEADER, OPT_LENGTH, flag, push_opt};
 use rustls::crypto::ring;
-
-const RECURSION_DESIRED: u16 = 0x0100;
-const AUTHENTIC_DATA: u16 = 0x0020;
-const CHECKING_DISABLED: u16 = 0x0010;
 
 /// Random numbers nobody can guess; `fastrand` is for jitter.
 pub fn random<const N: usize>() -> [u8; N] {
@@ -46,10 +42,10 @@ pub fn letters(name: &[u8]) -> usize {
 
 /// The query. Of the client's only the question, DO and CD are in it: no option, and never its address (RFC 7871).
 pub fn write(question: &Question, spelled: &[u8], id: u16, edns: bool) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER + spelled.len() + 15);
+    let mut out = Vec::with_capacity(HEADER + spelled.len() + 4 + OPT_LENGTH);
     // AD: we understand it in answers (RFC 6840 §5.7).
-    let checking = if question.checking_disabled() { CHECKING_DISABLED } else { 0 };
-    let flags = RECURSION_DESIRED | AUTHENTIC_DATA | checking;
+    let checking = if question.checking_disabled() { flag::CHECKING_DISABLED } else { 0 };
+    let flags = flag::RECURSION_DESIRED | flag::AUTHENTIC_DATA | checking;
     for word in [id, flags, 1, 0, 0, u16::from(edns)] {
         out.extend_from_slice(&word.to_be_bytes());
     }
@@ -62,18 +58,10 @@ pub fn write(question: &Question, spelled: &[u8], id: u16, edns: bool) -> Vec<u8
     out
 }
 
-/// OPT without options (RFC 6891 §6.1.2). `rcode`: all of its bits.
-pub fn push_opt(rcode: u16, dnssec: bool, out: &mut Vec<u8>) {
-    out.push(0);
-    out.extend_from_slice(&kind::OPT.to_be_bytes());
-    out.extend_from_slice(&(UDP_LIMIT as u16).to_be_bytes());
-    out.extend_from_slice(&[(rcode >> 4) as u8, 0, if dnssec { 0x80 } else { 0 }, 0, 0, 0]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{self, to_wire};
+    use crate::wire::{self, kind, to_wire};
 
     #[test]
     fn a_query_is_one_that_we_would_read_ourselves() {

@@ -6,12 +6,13 @@
 use super::{
     Answer,
     answer::ttl,
-    query,
     records::{push, records},
 };
 use crate::{
     records::Alias,
-    wire::{self, CLASS_IN, HEADER, Message, Transport, kind},
+    wire::{
+        self, HEADER, Message, OPT_LENGTH, Transport, fill_header, flag, kind, pointer, push_opt, push_record,
+    },
 };
 
 /// What an answer is shaped for.
@@ -34,15 +35,7 @@ pub enum Age {
     Stale(u32),
 }
 
-const RESPONSE: u16 = 0x8000;
-const AUTHORITATIVE: u16 = 0x0400;
-const TRUNCATED: u16 = 0x0200;
-const RECURSION_AVAILABLE: u16 = 0x0080;
-const AUTHENTIC_DATA: u16 = 0x0020;
-/// Opcode, RD and CD of the query come back.
-const COPIED: u16 = 0x7800 | 0x0100 | 0x0010;
 const SERVFAIL: u16 = 2;
-const OPT_LENGTH: usize = 11;
 
 /// Writes it into `out`, cleared first. True when it did not fit and TC is set: then it has no records but OPT.
 pub fn write(client: For, answer: &Answer, age: Age, out: &mut Vec<u8>) -> bool {
@@ -73,22 +66,19 @@ pub fn write(client: For, answer: &Answer, age: Age, out: &mut Vec<u8>) -> bool 
     }
     let mut counts = counts.unwrap_or_default();
     if let Some(edns) = message.edns {
-        query::push_opt(rcode, edns.dnssec, out);
+        push_opt(rcode, edns.dnssec, out);
         counts[2] += 1;
     }
 
-    let mut flags = RESPONSE | RECURSION_AVAILABLE | message.flags & COPIED | rcode & 0xf;
+    let mut flags = flag::RESPONSE | flag::RECURSION_AVAILABLE | message.flags & flag::COPIED | rcode & 0xf;
     // What a search made of a short name is nobody's word.
     let begins_with_ours = aliases.first().is_some_and(|first| !first.searched);
-    flags |= if begins_with_ours { AUTHORITATIVE } else { 0 };
-    flags |= if truncated { TRUNCATED } else { 0 };
+    flags |= if begins_with_ours { flag::AUTHORITATIVE } else { 0 };
+    flags |= if truncated { flag::TRUNCATED } else { 0 };
     let authentic = answer.authentic && aliases.is_empty() && message.wants_authentic();
-    flags |= if authentic { AUTHENTIC_DATA } else { 0 };
-    out[2..4].copy_from_slice(&flags.to_be_bytes());
+    flags |= if authentic { flag::AUTHENTIC_DATA } else { 0 };
     out[5] = u8::from(message.question.is_some());
-    for (at, count) in [6, 8, 10].into_iter().zip(counts) {
-        out[at..at + 2].copy_from_slice(&count.to_be_bytes());
-    }
+    fill_header(flags, counts, out);
     truncated
 }
 
@@ -126,13 +116,9 @@ fn push_aliases(aliases: &[&Alias], out: &mut Vec<u8>) -> usize {
     let mut owner = HEADER;
     for alias in aliases {
         // A question and eight names: within the 14 bits of a pointer.
-        out.extend_from_slice(&(0xc000 | owner as u16).to_be_bytes());
-        out.extend_from_slice(&kind::CNAME.to_be_bytes());
-        out.extend_from_slice(&CLASS_IN.to_be_bytes());
-        out.extend_from_slice(&alias.ttl.to_be_bytes());
-        out.extend_from_slice(&(alias.target.len() as u16).to_be_bytes());
-        owner = out.len();
-        out.extend_from_slice(&alias.target);
+        out.extend_from_slice(&pointer(owner));
+        push_record(kind::CNAME, alias.ttl, &alias.target, out);
+        owner = out.len() - alias.target.len();
     }
     owner
 }

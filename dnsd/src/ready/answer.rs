@@ -11,8 +11,8 @@ use super::{
 use crate::{
     metrics::Slot,
     wire::{
-        AUTHORITATIVE, COPIED, Edns, HEADER, RESPONSE, Rcode, Transport, kind, limit, name_end, read_opt,
-        suffixes, write_opt,
+        Edns, HEADER, Rcode, Transport, fill_header, flag, kind, limit, name_end, pointer, push_opt,
+        push_record, read_opt, suffixes,
     },
     zones::{NEGATIVE_TTL, Zone, Zones},
 };
@@ -188,19 +188,17 @@ fn write(
         None => {
             let soa = zone.soa.as_ref()?;
             let owner = asked.name_end - zone.apex.len();
-            entry::push_record(out, owner, kind::SOA, soa.ttl.min(NEGATIVE_TTL), soa.data.first()?);
+            out.extend_from_slice(&pointer(owner));
+            push_record(kind::SOA, soa.ttl.min(NEGATIVE_TTL), soa.data.first()?, out);
             counts[1] = 1;
         }
     }
     if let Some(edns) = asked.edns {
-        write_opt(edns, rcode, out);
+        push_opt(rcode.code(), edns.dnssec, out);
         counts[2] = 1;
     }
     let flags = u16::from_be_bytes([query[2], query[3]]);
-    let flags = RESPONSE | AUTHORITATIVE | flags & COPIED | rcode.code();
-    out[2..4].copy_from_slice(&flags.to_be_bytes());
-    for (at, count) in [6, 8, 10].into_iter().zip(counts) {
-        out[at..at + 2].copy_from_slice(&count.to_be_bytes());
-    }
+    let flags = flag::RESPONSE | flag::AUTHORITATIVE | flags & flag::COPIED | rcode.code();
+    fill_header(flags, counts, out);
     Some(())
 }

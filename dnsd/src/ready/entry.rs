@@ -7,7 +7,7 @@
 //! ```
 //! Our own numbers are in the machine's byte order: an entry never leaves the process.
 
-use crate::wire::{CLASS_IN, HEADER};
+use crate::wire::{HEADER, pointer, push_record};
 
 /// Bytes before the name.
 const HEAD: usize = 8;
@@ -41,7 +41,8 @@ impl Builder<'_> {
         self.bytes.extend_from_slice(&[0; SET_HEAD]);
         let mut count = 0u16;
         for data in records {
-            push_record(self.bytes, HEADER, kind, ttl, data.as_ref());
+            self.bytes.extend_from_slice(&pointer(HEADER));
+            push_record(kind, ttl, data.as_ref(), self.bytes);
             count += 1;
         }
         if count == 0 {
@@ -57,16 +58,6 @@ impl Builder<'_> {
         let length = (self.bytes.len() - self.at) as u32;
         self.bytes[self.at..self.at + 4].copy_from_slice(&length.to_ne_bytes());
     }
-}
-
-/// A record of the name that stands at `owner`, in the question (a pointer: RFC 1035 §4.1.4).
-pub(super) fn push_record(out: &mut Vec<u8>, owner: usize, kind: u16, ttl: u32, data: &[u8]) {
-    out.extend_from_slice(&(0xc000 | owner as u16).to_be_bytes());
-    out.extend_from_slice(&kind.to_be_bytes());
-    out.extend_from_slice(&CLASS_IN.to_be_bytes());
-    out.extend_from_slice(&ttl.to_be_bytes());
-    out.extend_from_slice(&(data.len() as u16).to_be_bytes());
-    out.extend_from_slice(data);
 }
 
 /// The entry that these bytes begin with.

@@ -5,11 +5,9 @@ use super::{Service, next, transfers::now};
 use crate::{
     explain::name_text,
     metrics::NotifyResult,
-    transfer::{
-        key,
-        notify::{Book, Told},
-    },
+    transfer::notify::{Book, Told},
 };
+use certificates::files::Stamp;
 use config::Config;
 use std::{
     collections::HashSet,
@@ -75,7 +73,8 @@ struct Teller {
     silent: HashSet<SocketAddr>,
     /// Said once, until there is another key.
     unsigned: HashSet<SocketAddr>,
-    key_stamp: Option<(std::time::SystemTime, u64, u64)>,
+    /// The secret's file as it was read.
+    key_stamp: Stamp,
 }
 
 impl Teller {
@@ -88,7 +87,7 @@ impl Teller {
             v6: None,
             silent: HashSet::new(),
             unsigned: HashSet::new(),
-            key_stamp: None,
+            key_stamp: Stamp::of([]),
         };
         teller.key_stamp = teller.stamp();
         teller.open();
@@ -154,8 +153,8 @@ impl Teller {
         tsig(&self.config)
     }
 
-    fn stamp(&self) -> Option<(std::time::SystemTime, u64, u64)> {
-        self.tsig().and_then(|tsig| key::stamp(&tsig.secret_file))
+    fn stamp(&self) -> Stamp {
+        Stamp::of(self.tsig().map(|tsig| tsig.secret_file.as_path()))
     }
 
     /// Everything that is due.

@@ -2,15 +2,7 @@
 
 use super::tsig::Key;
 use config::Tsig;
-use std::{
-    fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
-    time::SystemTime,
-};
-
-/// Secrets are tens of bytes; a file that is longer is another one.
-const MAX_LENGTH: u64 = 4096;
+use std::{fs, io, os::unix::fs::PermissionsExt};
 
 /// Anybody on the machine may read it.
 const FOR_OTHERS: u32 = 0o004;
@@ -29,27 +21,17 @@ pub struct Found {
 /// # Errors
 /// It cannot be read, or holds no secret.
 pub fn read(tsig: &Tsig) -> io::Result<Found> {
-    let metadata = fs::metadata(&tsig.secret_file)?;
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    if metadata.len() > MAX_LENGTH {
-        return Err(invalid("it is too long for a secret in base64"));
-    }
-    let text = fs::read_to_string(&tsig.secret_file)?;
-    let secret = data_encoding::BASE64.decode(text.trim().as_bytes());
+    let text = certificates::files::read(&tsig.secret_file)?;
+    let secret = data_encoding::BASE64.decode(text.trim_ascii());
     let secret = secret.map_err(|_| invalid("it holds no base64, and nothing else"))?;
     if secret.is_empty() {
         return Err(invalid("it is empty"));
     }
     Ok(Found {
         key: Key::new(&tsig.name, tsig.algorithm, &secret),
-        open_to_all: metadata.permissions().mode() & FOR_OTHERS != 0,
+        open_to_all: fs::metadata(&tsig.secret_file)?.permissions().mode() & FOR_OTHERS != 0,
     })
-}
-
-/// By which a file that was changed or replaced is known; `None`: it is not there.
-pub fn stamp(file: &Path) -> Option<(SystemTime, u64, u64)> {
-    let metadata = fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }
 
 #[cfg(test)]
@@ -70,7 +52,7 @@ mod tests {
             ("AAECAwQF BgcICQoLDA0ODw==", false),
             ("key { secret \"AAEC\"; }", false),
             ("", false),
-            (&"A".repeat(5000), false),
+            (&"A".repeat(2 << 20), false),
         ] {
             fs::write(&file, text).unwrap();
             assert_eq!(read(&tsig).is_ok(), holds, "{text}");

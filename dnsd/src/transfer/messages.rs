@@ -3,19 +3,12 @@
 
 use crate::{
     transfer::tsig::Signature,
-    wire::{CLASS_IN, Edns, HEADER, Message, RrSet, TCP_LIMIT, UDP_LIMIT, kind},
+    wire::{Edns, HEADER, Message, OPT_LENGTH, RrSet, TCP_LIMIT, flag, kind, pointer, push_opt, push_record},
     zones::{Zone, Zones},
 };
 
 /// Messages are closed at this length: pointers reach that far (RFC 1035 §4.1.4), and a slow client holds no more memory.
 pub const MESSAGE: usize = 16_384;
-
-/// Answer with AA; RD and CD come back.
-const FLAGS: u16 = 0x8400;
-const COPIED: u16 = 0x0110;
-
-/// OPT without options.
-const OPT_LENGTH: usize = 11;
 
 /// What all messages of one transfer have in common.
 #[derive(Debug, Clone)]
@@ -51,7 +44,7 @@ impl Head {
     pub fn of(message: &Message) -> Head {
         Head {
             id: message.id,
-            flags: FLAGS | message.flags & COPIED,
+            flags: flag::RESPONSE | flag::AUTHORITATIVE | message.flags & flag::COPIED,
             question: message.question.as_ref().map_or_else(Vec::new, |question| question.raw.to_vec()),
             edns: message.edns,
             room: message.tsig.map_or(0, |tsig| tsig.room()),
@@ -147,16 +140,14 @@ impl<'z, N: Fn() -> u64, S: FnMut(Vec<u8>) -> bool> Stream<'z, N, S> {
                 return Err(Stopped::TooLong);
             }
             owner_at = Some(self.owner(owner, owner_at));
-            self.message.extend_from_slice(&kind.to_be_bytes());
-            self.message.extend_from_slice(&CLASS_IN.to_be_bytes());
-            self.message.extend_from_slice(&ttl.to_be_bytes());
-            self.message.extend_from_slice(&(data.len() as u16).to_be_bytes());
-            self.message.extend_from_slice(data);
+            push_record(kind, ttl, data, &mut self.message);
             self.records += 1;
         }
         Ok(())
     }
 
+    /// Pointers are to offsets below [`MESSAGE`]: only a record that begins there can be longer.
+    ///
     /// A pointer to the same name, or labels and a pointer to the apex, or all of it. Answers where it stands.
     fn owner(&mut self, owner: &[u8], before: Option<usize>) -> usize {
         let here = self.message.len();
@@ -189,10 +180,7 @@ impl<'z, N: Fn() -> u64, S: FnMut(Vec<u8>) -> bool> Stream<'z, N, S> {
     fn close(&mut self) -> Result<(), Stopped> {
         self.message[6..8].copy_from_slice(&self.records.to_be_bytes());
         if let Some(edns) = self.head.edns {
-            self.message.push(0);
-            self.message.extend_from_slice(&kind::OPT.to_be_bytes());
-            self.message.extend_from_slice(&(UDP_LIMIT as u16).to_be_bytes());
-            self.message.extend_from_slice(&[0, 0, if edns.dnssec { 0x80 } else { 0 }, 0, 0, 0]);
+            push_opt(0, edns.dnssec, &mut self.message);
             self.message[11] = 1;
         }
         self.signature.sign(&mut self.message, (self.now)());
@@ -201,9 +189,4 @@ impl<'z, N: Fn() -> u64, S: FnMut(Vec<u8>) -> bool> Stream<'z, N, S> {
         let message = std::mem::replace(&mut self.message, Vec::with_capacity(MESSAGE));
         if (self.send)(message) { Ok(()) } else { Err(Stopped::Gone) }
     }
-}
-
-/// Points are to offsets below [`MESSAGE`]: only a record that begins there can be longer.
-fn pointer(at: usize) -> [u8; 2] {
-    (0xc000 | (at as u16 & 0x3fff)).to_be_bytes()
 }

@@ -40,9 +40,10 @@ const ATTEMPTS: u32 = 5;
 /// Told to one secondary at the same time: thousands of reverse zones must not come as one burst. A guess.
 const AT_ONCE: usize = 32;
 
-/// Opcode NOTIFY with AA (RFC 1996 §4.5).
-const FLAGS: u16 = 4 << 11 | 0x0400;
+/// NOTIFY.
 const OPCODE: u16 = 4;
+/// With AA (RFC 1996 §4.5).
+const FLAGS: u16 = OPCODE << 11 | wire::flag::AUTHORITATIVE;
 
 /// What every secondary knows.
 #[derive(Debug, Default)]
@@ -269,12 +270,7 @@ fn message(id: u16, apex: &[u8], soa: &RrSet) -> Vec<u8> {
     for word in [kind::SOA, CLASS_IN] {
         message.extend_from_slice(&word.to_be_bytes());
     }
-    message.extend_from_slice(&[0xc0, wire::HEADER as u8]);
-    for word in [kind::SOA, CLASS_IN] {
-        message.extend_from_slice(&word.to_be_bytes());
-    }
-    message.extend_from_slice(&soa.ttl.to_be_bytes());
-    message.extend_from_slice(&(soa.data[0].len() as u16).to_be_bytes());
-    message.extend_from_slice(&soa.data[0]);
+    message.extend_from_slice(&wire::pointer(wire::HEADER));
+    wire::push_record(kind::SOA, soa.ttl, &soa.data[0], &mut message);
     message
 }

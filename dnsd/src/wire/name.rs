@@ -70,14 +70,18 @@ fn parent(name: &[u8]) -> Option<&[u8]> {
 
 /// The wire form of a host name.
 pub fn to_wire(name: &Name) -> Box<[u8]> {
-    let text = name.as_str();
-    let mut wire = Vec::with_capacity(text.len() + 2);
-    for label in text.split('.') {
-        wire.push(label.len() as u8);
-        wire.extend_from_slice(label.as_bytes());
-    }
-    wire.push(0);
+    let mut wire = Vec::with_capacity(name.as_str().len() + 2);
+    push_name(name, &mut wire);
     wire.into()
+}
+
+/// The same, behind other bytes.
+pub fn push_name(name: &Name, out: &mut Vec<u8>) {
+    for label in name.as_str().split('.') {
+        out.push(label.len() as u8);
+        out.extend_from_slice(label.as_bytes());
+    }
+    out.push(0);
 }
 
 /// A name in wire form as people and zone files write it: without the final dot, what is not printable as `\\DDD` (RFC 1035 §5.1).

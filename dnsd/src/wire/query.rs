@@ -1,12 +1,8 @@
 //! Reading queries. Strict where RFCs are, and never further than the message reaches.
 
-use super::{HEADER, WireName, kind};
+use super::{HEADER, WireName, flag, kind};
 use crate::records::Alias;
 use std::sync::OnceLock;
-
-const RECURSION_DESIRED: u16 = 0x0100;
-const AUTHENTIC_DATA: u16 = 0x0020;
-const CHECKING_DISABLED: u16 = 0x0010;
 
 /// What gets no answer at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,17 +94,17 @@ impl Message<'_> {
 
     /// RD: others may be asked.
     pub fn recursion_desired(&self) -> bool {
-        self.flags & RECURSION_DESIRED != 0
+        self.flags & flag::RECURSION_DESIRED != 0
     }
 
     /// CD: the client checks signatures itself (RFC 4035 §3.2.2).
     pub fn checking_disabled(&self) -> bool {
-        self.flags & CHECKING_DISABLED != 0
+        self.flags & flag::CHECKING_DISABLED != 0
     }
 
     /// The client understands AD in an answer (RFC 6840 §5.7).
     pub fn wants_authentic(&self) -> bool {
-        self.flags & AUTHENTIC_DATA != 0 || self.edns.is_some_and(|edns| edns.dnssec)
+        self.flags & flag::AUTHENTIC_DATA != 0 || self.edns.is_some_and(|edns| edns.dnssec)
     }
 }
 

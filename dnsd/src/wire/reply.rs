@@ -1,28 +1,15 @@
 //! Writing answers. Owner names are pointers to the question or to the alias before; names inside records stay uncompressed:
 //! none of our answers is long because of them.
 
-use super::Rcode;
 use super::{
-    CLASS_IN, Edns, HEADER, KEEPALIVE, Message, RrSet, TCP_LIMIT, Transport, UDP_LIMIT, UDP_LIMIT_PLAIN,
-    kind, suffixes,
+    Edns, HEADER, KEEPALIVE, Message, OPT_LENGTH, Rcode, RrSet, TCP_LIMIT, Transport, UDP_LIMIT,
+    UDP_LIMIT_PLAIN, fill_header, flag, kind, pointer, push_opt, push_record, suffixes,
 };
 use crate::decide::{Answer, Reply};
 use std::time::Duration;
-use values::Name;
-
-/// OPT without options: root, type, size, flags, length.
-const OPT_LENGTH: usize = 11;
 
 /// Code, length and value of the one option there is.
 const KEEPALIVE_LENGTH: usize = 6;
-
-pub(crate) const RESPONSE: u16 = 0x8000;
-pub(crate) const AUTHORITATIVE: u16 = 0x0400;
-const TRUNCATED: u16 = 0x0200;
-/// In the fourth byte.
-const RECURSION_AVAILABLE: u8 = 0x80;
-/// Opcode, RD and CD of the query come back; AA, RA, AD and Z do not (RFC 1035 §4.1.1, RFC 4035 §3.2.2).
-pub(crate) const COPIED: u16 = 0x7800 | 0x0100 | 0x0010;
 
 /// Writes the whole answer into `out` (cleared first). True when it did not fit and TC is set: then it has no records but OPT.
 pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut Vec<u8>) -> bool {
@@ -46,21 +33,18 @@ pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut V
         counts = [0; 3];
     }
     if let Some(edns) = message.edns {
-        write_opt(edns, reply.rcode, out);
+        push_opt(reply.rcode.code(), edns.dnssec, out);
         counts[2] += 1;
     }
     if let Some(idle) = idle {
         push_keepalive(idle, out);
     }
 
-    let mut flags = RESPONSE | message.flags & COPIED | reply.rcode.code() & 0xf;
-    flags |= if reply.authoritative { AUTHORITATIVE } else { 0 };
-    flags |= if truncated { TRUNCATED } else { 0 };
-    out[2..4].copy_from_slice(&flags.to_be_bytes());
+    let mut flags = flag::RESPONSE | message.flags & flag::COPIED | reply.rcode.code() & 0xf;
+    flags |= if reply.authoritative { flag::AUTHORITATIVE } else { 0 };
+    flags |= if truncated { flag::TRUNCATED } else { 0 };
     out[5] = u8::from(!question.is_empty());
-    for (at, count) in [6, 8, 10].into_iter().zip(counts) {
-        out[at..at + 2].copy_from_slice(&count.to_be_bytes());
-    }
+    fill_header(flags, counts, out);
     truncated
 }
 
@@ -68,7 +52,7 @@ pub fn write(message: &Message, transport: Transport, reply: &Reply, out: &mut V
 /// to be sent.
 pub fn truncate(query: &[u8], out: &mut Vec<u8>) -> bool {
     let (Ok(message), [_, _, high, low, ..]) = (super::read(query), out.as_slice()) else { return false };
-    let flags = [*high | (TRUNCATED >> 8) as u8, *low];
+    let flags = [*high | (flag::TRUNCATED >> 8) as u8, *low];
     write(&message, Transport::Udp, &crate::decide::failure(Rcode::NoError), out);
     out[2..4].copy_from_slice(&flags);
     true
@@ -76,7 +60,7 @@ pub fn truncate(query: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// RA in an answer that was written: the client may have other names asked for.
 pub fn set_recursion_available(answer: &mut [u8]) {
-    answer[3] |= RECURSION_AVAILABLE;
+    answer[3] |= flag::RECURSION_AVAILABLE as u8;
 }
 
 /// Longest answer that this client can receive.
@@ -86,13 +70,6 @@ pub(crate) fn limit(transport: Transport, edns: Option<Edns>) -> usize {
         (Transport::Udp, None) => UDP_LIMIT_PLAIN,
         (Transport::Udp, Some(edns)) => usize::from(edns.size).clamp(UDP_LIMIT_PLAIN, UDP_LIMIT),
     }
-}
-
-pub(crate) fn write_opt(edns: Edns, rcode: Rcode, out: &mut Vec<u8>) {
-    out.push(0);
-    out.extend_from_slice(&kind::OPT.to_be_bytes());
-    out.extend_from_slice(&(UDP_LIMIT as u16).to_be_bytes());
-    out.extend_from_slice(&[(rcode.code() >> 4) as u8, 0, if edns.dnssec { 0x80 } else { 0 }, 0, 0, 0]);
 }
 
 /// edns-tcp-keepalive, behind the OPT that was just written: how long the connection may be idle, in tenths of a second (RFC 7828 §3.1).
@@ -115,7 +92,7 @@ impl Writer<'_> {
     fn sections(&mut self, message: &Message, reply: &Reply) -> [u16; 3] {
         let mut owner = HEADER;
         for alias in &reply.aliases {
-            owner = self.record(owner, kind::CNAME, alias.ttl, |out| out.extend_from_slice(&alias.target));
+            owner = self.record(owner, kind::CNAME, alias.ttl, &alias.target);
         }
         let answers = reply.aliases.len() as u16 + self.answer(owner, &reply.answer);
         let mut authorities = 0;
@@ -123,10 +100,7 @@ impl Writer<'_> {
             let owner = offset(message, authority.owner);
             for data in &authority.set.data {
                 match owner {
-                    Some(at) => {
-                        _ = self
-                            .record(at, authority.set.kind, authority.ttl, |out| out.extend_from_slice(data))
-                    }
+                    Some(at) => _ = self.record(at, authority.set.kind, authority.ttl, data),
                     None => self.named_record(authority.owner, authority.set.kind, authority.ttl, data),
                 }
                 authorities += 1;
@@ -170,7 +144,7 @@ impl Writer<'_> {
         };
         let mut count = 0;
         for data in &set.data {
-            self.record(owner, set.kind, set.ttl, |out| out.extend_from_slice(data));
+            self.record(owner, set.kind, set.ttl, data);
             count += 1;
             if !self.fits {
                 break;
@@ -179,30 +153,22 @@ impl Writer<'_> {
         count
     }
 
-    /// A record whose owner stands at an offset of this message; answers where its data begin.
-    fn record(&mut self, owner: usize, kind: u16, ttl: u32, data: impl FnOnce(&mut Vec<u8>)) -> usize {
-        // The 14 bits of a pointer (RFC 1035 §4.1.4) reach everything we point at: the question, or aliases right after it.
-        let pointer = 0xc000 | (owner as u16 & 0x3fff);
-        self.out.extend_from_slice(&pointer.to_be_bytes());
+    /// A record whose owner stands at an offset of this message, which a pointer reaches: the question, or aliases right after it.
+    /// Answers where its data begin.
+    fn record(&mut self, owner: usize, kind: u16, ttl: u32, data: &[u8]) -> usize {
+        self.out.extend_from_slice(&pointer(owner));
         self.rest(kind, ttl, data)
     }
 
     fn named_record(&mut self, owner: &[u8], kind: u16, ttl: u32, data: &[u8]) {
         self.out.extend_from_slice(owner);
-        self.rest(kind, ttl, |out| out.extend_from_slice(data));
+        self.rest(kind, ttl, data);
     }
 
-    fn rest(&mut self, kind: u16, ttl: u32, data: impl FnOnce(&mut Vec<u8>)) -> usize {
-        self.out.extend_from_slice(&kind.to_be_bytes());
-        self.out.extend_from_slice(&CLASS_IN.to_be_bytes());
-        self.out.extend_from_slice(&ttl.to_be_bytes());
-        self.out.extend_from_slice(&[0, 0]);
-        let data_at = self.out.len();
-        data(self.out);
-        let length = (self.out.len() - data_at) as u16;
-        self.out[data_at - 2..data_at].copy_from_slice(&length.to_be_bytes());
+    fn rest(&mut self, kind: u16, ttl: u32, data: &[u8]) -> usize {
+        push_record(kind, ttl, data, self.out);
         self.fits &= self.out.len() <= self.limit;
-        data_at
+        self.out.len() - data.len()
     }
 }
 
@@ -211,13 +177,4 @@ fn offset(message: &Message, name: &[u8]) -> Option<usize> {
     let asked = message.question.as_ref()?.name.as_bytes();
     let found = suffixes(asked).find(|suffix| suffix.len() <= name.len())?;
     (found == name).then(|| HEADER + asked.len() - name.len())
-}
-
-/// In wire form.
-pub fn push_name(name: &Name, out: &mut Vec<u8>) {
-    for label in name.as_str().split('.') {
-        out.push(label.len() as u8);
-        out.extend_from_slice(label.as_bytes());
-    }
-    out.push(0);
 }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
     fixture::text,
-    forward::{query, tests::message},
-    wire::to_wire,
+    forward::tests::message,
+    wire::{push_opt, to_wire},
 };
 use proptest::prelude::*;
 
@@ -93,7 +93,7 @@ fn opt_goes_wherever_it_stands_and_names_stay_right() {
     ];
     let plain = received(0, sections);
     let mut opt = Vec::new();
-    query::push_opt(0x100, true, &mut opt);
+    push_opt(0x100, true, &mut opt);
     let walked: Vec<Record> = records(&plain, HEADER + SPELLED.len() + 4).flatten().collect();
     let (third, last) = (walked[2].whole.start, walked[3].whole.start);
     assert_eq!(plain[last..last + 2], [0xc0, third as u8], "the last owner is a pointer to the third");

@@ -36,7 +36,7 @@ fn query(flags: u16, spelled: &[u8], edns: Option<(u16, bool)>) -> Vec<u8> {
     bytes.extend_from_slice(&[0, 1, 0, 1]);
     if let Some((size, dnssec)) = edns {
         let at = bytes.len();
-        query::push_opt(0, dnssec, &mut bytes);
+        push_opt(0, dnssec, &mut bytes);
         bytes[at + 3..at + 5].copy_from_slice(&size.to_be_bytes());
     }
     bytes
