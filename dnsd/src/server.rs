@@ -10,6 +10,7 @@ mod places;
 mod query_log;
 mod record_files;
 mod service;
+mod sockets;
 mod stream;
 mod tcp;
 mod tls;
@@ -19,6 +20,7 @@ mod udp;
 pub use places::{Place, Places};
 pub use query_log::QueryLog;
 pub use service::{Outcome, Service};
+pub use sockets::Sockets;
 pub use stream::converse;
 pub use tcp::{Connections, Listener, Speaks};
 pub use transfers::Transfer;
@@ -26,14 +28,13 @@ pub use udp::Waiting;
 
 use crate::metrics::Metrics;
 use anyhow::Context;
-use certificates::Followed;
 use config::{Config, Dnsd};
 use daemon::{Running, State};
 use inventory::{Inventory, Who, yielding};
 use record_files::Keeper;
+use sockets::leave;
 use std::{
     future::{Future, pending},
-    net::SocketAddr,
     pin::pin,
     sync::{
         Arc,
@@ -41,7 +42,6 @@ use std::{
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tls::Greetings;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -51,18 +51,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the sockets stay closed for want of a first snapshot: replicas that share the port can answer meanwhile.
 const BIND_AT_LATEST: Duration = Duration::from_secs(2);
-
-/// UDP sockets, and threads answering them, per address: one a core, up to this. A guess: sixteen answer some three million
-/// queries a second. The kernel spreads the clients.
-const MAX_UDP_LOOPS: usize = 16;
-
-/// All of them together, except that each address has one at least: half of the threads that the runtime has for what blocks (512), for
-/// files, zones and transfers need some, too.
-const MAX_UDP_THREADS: usize = 256;
-
-/// Receive buffer of each of them, as far as the system allows (`net.core.rmem_max`): what arrives while the thread does not run,
-/// some thousand queries.
-const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// How long answers in the making may take at the end: as long as a packet may, and a little more.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -232,59 +220,6 @@ fn now() -> u32 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
 }
 
-/// Bound and waiting.
-pub struct Sockets {
-    /// Several an address.
-    pub udp: Vec<::udp::Blocking>,
-    /// One an address.
-    pub tcp: Vec<Listener>,
-}
-
-impl Sockets {
-    /// Binds all of them, or says which could not be. Must be called inside a tokio runtime.
-    pub fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Sockets> {
-        anyhow::ensure!(
-            addresses.len() <= MAX_UDP_THREADS,
-            "dnsd.listen: at most {MAX_UDP_THREADS} addresses"
-        );
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let loops = loops(cores, addresses.len());
-        let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new() };
-        for address in addresses {
-            let listener = tcp::listen(*address).with_context(|| format!("TCP {address}"))?;
-            // Port 0 becomes a real one, which UDP takes too.
-            let address = listener.local_addr().context("TCP address")?;
-            sockets.tcp.push(Listener { socket: listener, speaks: Speaks::Plain });
-            for _ in 0..loops {
-                let options =
-                    ::udp::Options { reuse_port: true, receive_buffer: RECEIVE_BUFFER, ..Default::default() };
-                let socket = ::udp::Blocking::bind(address, &options, udp::BEAT)
-                    .with_context(|| format!("UDP {address}"))?;
-                sockets.udp.push(socket);
-            }
-        }
-        Ok(sockets)
-    }
-
-    /// And those of DNS over TLS and HTTPS.
-    fn bind_encrypted(&mut self, dnsd: &Dnsd, files: &Arc<Followed<Greetings>>) -> anyhow::Result<()> {
-        let tls = dnsd.tls.iter().flat_map(|tls| &tls.listen);
-        let tls = tls.map(|address| (address, Speaks::Tls(files.clone())));
-        let https = dnsd.https.iter().map(|address| (address, Speaks::Https(files.clone())));
-        for (address, speaks) in tls.chain(https) {
-            let socket = tcp::listen(*address).with_context(|| format!("{speaks} {address}"))?;
-            self.tcp.push(Listener { socket, speaks });
-        }
-        Ok(())
-    }
-}
-
-/// UDP sockets for each address.
-fn loops(cores: usize, addresses: usize) -> usize {
-    let share = MAX_UDP_THREADS / addresses.max(1);
-    cores.min(MAX_UDP_LOOPS).min(share).max(1)
-}
-
 /// Serves until told to stop; a socket that dies ends everything.
 pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> anyhow::Result<()> {
     let shutdown = &running.shutdown;
@@ -318,15 +253,6 @@ pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> 
         tracing::warn!("some answers were not finished in time");
     }
     died
-}
-
-/// New queries go to other replicas from here on.
-fn leave(sockets: &[Arc<::udp::Blocking>]) {
-    for socket in sockets {
-        if let Err(error) = socket.leave() {
-            tracing::warn!(%error, "queries may be lost: a socket could not leave its group");
-        }
-    }
 }
 
 async fn first_death(

@@ -11,7 +11,7 @@ use crate::{
 use daemon::State;
 use inventory::Replica;
 use prometheus_client::registry::Registry;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
@@ -255,8 +255,8 @@ fn many_addresses_leave_threads_for_files_and_zones() {
     for (cores, addresses, wanted) in
         [(1, 1, 1), (2, 1, 2), (64, 1, 16), (64, 16, 16), (64, 64, 4), (64, 256, 1)]
     {
-        assert_eq!(loops(cores, addresses), wanted, "{cores} cores, {addresses} addresses");
-        assert!(wanted * addresses <= MAX_UDP_THREADS);
+        assert_eq!(sockets::loops(cores, addresses), wanted, "{cores} cores, {addresses} addresses");
+        assert!(wanted * addresses <= sockets::MAX_UDP_THREADS);
     }
 }
 

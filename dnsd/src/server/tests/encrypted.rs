@@ -1,6 +1,8 @@
 //! TLS and HTTPS with real sockets and a client of rustls.
 
 use super::*;
+use crate::server::tls::Greetings;
+use certificates::Followed;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ClientConfig, HandshakeKind, RootCertStore,
