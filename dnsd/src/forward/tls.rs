@@ -1,17 +1,15 @@
 //! TLS towards forwarders: `forward_ca`, read again at each connection, so that a renewed file needs no restart.
 
 use super::upstream::Failure;
+use anyhow::{Context, ensure};
+use certificates::pem;
 use config::Forwarder;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, task::spawn_blocking};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use values::Name;
 
@@ -33,27 +31,25 @@ impl Tls {
 
     /// The handshake.
     pub async fn connect(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
-        let config = self.config().await.map_err(Failure::Tls)?;
+        let ca = self.ca.clone();
+        let config =
+            spawn_blocking(move || config(&ca)).await.map_err(|error| Failure::Tls(error.to_string()))?;
+        let config = config.map_err(|error| Failure::Tls(format!("{error:#}")))?;
         let connector = TlsConnector::from(Arc::new(config));
         connector.connect(self.name.clone(), stream).await.map_err(|error| Failure::Tls(error.to_string()))
     }
+}
 
-    async fn config(&self) -> Result<ClientConfig, String> {
-        let named = |why: String| format!("dnsd.forward_ca: {}: {why}", self.ca.display());
-        let pem = tokio::fs::read(&self.ca).await.map_err(|error| named(error.to_string()))?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate =
-                certificate.map_err(|error| named(format!("no certificate in PEM: {error}")))?;
-            // Bundles of distributions hold some that are of no use to rustls.
-            _ = roots.add(certificate);
-        }
-        if roots.is_empty() {
-            return Err(named("there is no certificate in PEM in it".into()));
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        Ok(config.with_root_certificates(roots).with_no_client_auth())
+/// Trusts what is in the file. Blocks.
+fn config(ca: &Path) -> anyhow::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in pem::certificates(ca).context("dnsd.forward_ca")? {
+        // Bundles of distributions hold some that are of no use to rustls.
+        _ = roots.add(certificate);
     }
+    ensure!(!roots.is_empty(), "dnsd.forward_ca: {} holds no certificate that can sign others", ca.display());
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .context("TLS 1.2 and 1.3")?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
