@@ -60,6 +60,11 @@ impl Access {
         }
     }
 
+    /// Names are forwarded for the whole world.
+    pub fn is_open_resolver(&self) -> bool {
+        self.recursion.iter().any(|network| network.prefix_len() == 0)
+    }
+
     /// For people: who may copy zones.
     pub fn who_may_copy(&self) -> String {
         let networks: Vec<String> = self.transfer.iter().map(ToString::to_string).collect();
@@ -172,6 +177,16 @@ mod tests {
         assert_eq!(recursive(configured, &INSIDE), [true; 11]);
         assert_eq!(recursive(configured, &OUTSIDE), [false; 7]);
         assert_eq!(recursive(configured, &["::ffff:10.0.0.1"]), [true], "IPv4 in IPv6's clothes");
+    }
+
+    #[test]
+    fn who_lists_everybody_is_an_open_resolver() {
+        for (list, wanted) in [("0.0.0.0/0", true), ("'::/0'", true), ("10.0.0.0/8", false)] {
+            let access =
+                |forward: &str| Access::new(&config(&format!("dnsd: {{{forward}recursion_from: [{list}]}}")));
+            assert_eq!(access("forward: [192.0.2.1], ").is_open_resolver(), wanted, "{list}");
+            assert!(!access("").is_open_resolver(), "there is nobody to ask");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use udp::Waiting;
 
 use crate::metrics::Metrics;
 use anyhow::Context;
-use config::{Config, Dnsd};
+use config::Config;
 use daemon::{Running, State};
 use inventory::{Inventory, Who, yielding};
 use record_files::Keeper;
@@ -85,8 +85,7 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
         () = running.shutdown.cancelled() => return Ok(()),
     }
     service.rebuild(&config, configured_at);
-    warn_of_strays(&service, &config);
-    forwarding::warn_of_ourselves(&config);
+    warn(&service, &config);
     keeper.left_out(service.left_out());
     let mut sockets = Sockets::bind(&config.dnsd.listen)?;
     let mut followers = JoinSet::new();
@@ -167,8 +166,8 @@ async fn follow(
         }
         if reloaded {
             let newer = reload.borrow_and_update().clone();
-            for key in needs_restart(&config.dnsd, &newer.dnsd) {
-                tracing::warn!("dnsd.{key} changed: that takes a restart");
+            for key in needs_restart(&config, &newer) {
+                tracing::warn!("{key} changed: that takes a restart");
             }
             if newer.dnsd.records != config.dnsd.records {
                 configured_at = now();
@@ -187,18 +186,20 @@ async fn follow(
             Err(error) => tracing::error!(%error, "the zones could not be built and stay as they were"),
         }
         if reloaded {
-            warn_of_strays(&service, &config);
-            forwarding::warn_of_ourselves(&config);
+            warn(&service, &config);
         }
     }
 }
 
 /// Keys that only count at the start. The files of `tls` are another matter: what is in them counts when it changes.
-fn needs_restart(old: &Dnsd, new: &Dnsd) -> impl Iterator<Item = &'static str> {
+fn needs_restart(old: &Config, new: &Config) -> impl Iterator<Item = &'static str> {
+    let (was, is) = (&old.dnsd, &new.dnsd);
     let changed = [
-        (old.listen != new.listen, "listen"),
-        (old.tls != new.tls, "tls"),
-        (old.https != new.https, "https"),
+        (was.admin != is.admin, "dnsd.admin"),
+        (was.listen != is.listen, "dnsd.listen"),
+        (was.tls != is.tls, "dnsd.tls"),
+        (was.https != is.https, "dnsd.https"),
+        (old.inventory != new.inventory, "inventory"),
     ];
     changed.into_iter().filter(|(changed, _)| *changed).map(|(_, key)| key)
 }
@@ -210,7 +211,15 @@ async fn next<T>(watched: &mut watch::Receiver<T>) {
     }
 }
 
-fn warn_of_strays(service: &Service, config: &Config) {
+/// What a configuration may say and can hardly mean.
+fn warn(service: &Service, config: &Config) {
+    if service.access.load().is_open_resolver() {
+        tracing::warn!(
+            "dnsd.recursion_from lists everybody: whoever reaches this host, or forges an address, has names forwarded; \
+             list your own networks"
+        );
+    }
+    forwarding::warn_of_ourselves(config);
     for record in service.strays(config) {
         tracing::warn!(record, "this record is in none of our zones and is not served");
     }
@@ -235,8 +244,9 @@ pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> 
         loops.spawn_blocking(move || udp::serve(service, socket, waiting, pulse, stop));
     }
     for listener in sockets.tcp {
-        let (address, speaks) = (listener.socket.local_addr().ok(), &listener.speaks);
-        tracing::info!(?address, over = %speaks, "serving DNS");
+        let address =
+            listener.socket.local_addr().map_or_else(|error| error.to_string(), |it| it.to_string());
+        tracing::info!(address, over = %listener.speaks, "serving DNS");
         let pulse = running.pulse("tcp");
         loops.spawn(tcp::serve(service.clone(), listener, connections.clone(), pulse, shutdown.clone()));
     }
