@@ -94,11 +94,7 @@ impl Ready {
     }
 
     /// Every name of this zone, also those at and below a delegation, in no order.
-    pub fn nodes_of<'r>(
-        &'r self,
-        _zones: &'r Zones,
-        zone: &'r Zone,
-    ) -> impl Iterator<Item = (&'r [u8], Node<'r>)> {
+    pub fn nodes_of<'r>(&'r self, zone: &'r Zone) -> impl Iterator<Item = (&'r [u8], Node<'r>)> {
         let entries = self.table.iter().filter(|entry| entry::zone(entry) == zone.number);
         entries.map(|entry| (entry::name(entry), Node { entry }))
     }

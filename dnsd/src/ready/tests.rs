@@ -16,7 +16,7 @@ fn with_texts() -> String {
 fn names(zones: &Zones) -> Vec<String> {
     let text = |wire: &[u8]| crate::wire::text(wire) + ".";
     let held: Vec<String> =
-        zones.iter().flat_map(|zone| zones.ready.nodes_of(zones, zone)).map(|(name, _)| text(name)).collect();
+        zones.iter().flat_map(|zone| zones.ready.nodes_of(zone)).map(|(name, _)| text(name)).collect();
     let below = held.iter().flat_map(|name| [format!("nope.{name}"), format!("a.b.c.{name}")]);
     let odd = [
         "cluster.local.x.",
@@ -225,7 +225,7 @@ fn as_if_made_anew(rounds: &[Round]) -> Result<(), TestCaseError> {
 fn listed(zones: &Zones) -> Vec<String> {
     let of_zone = |zone| {
         let line = |(name, node): (&[u8], Node)| format!("{name:?} {:?}", node.sets().collect::<Vec<_>>());
-        zones.ready.nodes_of(zones, zone).map(line).collect::<Vec<_>>()
+        zones.ready.nodes_of(zone).map(line).collect::<Vec<_>>()
     };
     let mut lines: Vec<String> = zones
         .iter()

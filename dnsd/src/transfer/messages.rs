@@ -69,7 +69,7 @@ pub fn write(
     for child in zones.children(zone) {
         stream.rr_set(&child.apex, &child.ns)?;
     }
-    for (owner, node) in zones.ready.nodes_of(zones, zone) {
+    for (owner, node) in zones.ready.nodes_of(zone) {
         for set in node.sets() {
             if set.kind() != kind::NS || *owner != *zone.apex {
                 stream.set(owner, set.kind(), set.ttl(), set.data())?;

@@ -78,7 +78,7 @@ fn export(cluster: &Cluster, folder: &Path) -> Vec<(String, PathBuf)> {
         let apex = text(&zone.apex);
         let mut lines = String::new();
         let soa = zone.soa.as_ref().expect("a serial is known");
-        let sets = zones.ready.nodes_of(&zones, zone).flat_map(|(owner, node)| {
+        let sets = zones.ready.nodes_of(zone).flat_map(|(owner, node)| {
             node.sets().flat_map(move |set| set.data().map(move |data| (owner, set.kind(), set.ttl(), data)))
         });
         for (owner, kind, ttl, data) in
