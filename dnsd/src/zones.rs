@@ -102,10 +102,10 @@ impl Zones {
         replica: &Replica,
         configured_at: u32,
     ) -> Zones {
-        let serials: HashMap<Box<[u8]>, u32> =
+        let told: HashMap<Box<[u8]>, u32> =
             replica.zones().iter().map(|(name, serial)| (to_wire(name), *serial)).collect();
         let mut names: BTreeSet<Box<[u8]>> = configured(config).iter().map(to_wire).collect();
-        names.extend(serials.keys().cloned());
+        names.extend(told.keys().cloned());
         names.extend(replica.domain().map(to_wire));
         let hosts = files.hosts.beside(replica);
         let reverse_zones = automatic(replica, &hosts, &names);
@@ -116,19 +116,13 @@ impl Zones {
             records.add(file.usable(is_apex));
         }
         records.add(hosts.records().map(|(owner, kind, data)| (owner, kind, DEFAULT_TTL, data)));
-        let own_serial = (!records.is_empty() || !config.inventory.replica).then_some(configured_at);
-        // Zones smd-cache does not number change only when one it numbers does: the same addresses are in both.
-        let newest = serials.values().copied().chain(own_serial).max();
         let primary =
             config.domain.as_ref().or(replica.domain()).map(to_wire).or_else(|| first_forward(&names));
-
-        let serial_of = |apex: &[u8]| match serials.get(apex) {
-            Some(serial) => Some(own_serial.map_or(*serial, |own| own.max(*serial))),
-            None => newest,
-        };
+        let own = (!records.is_empty() || !config.inventory.replica).then_some(configured_at);
+        let serials = Serials::new(told, own);
         let zone = |apex: &[u8]| {
-            let told = serials.get(apex).copied();
-            Zone { told, ..Zone::new(apex, primary.as_deref(), serial_of(apex), &records) }
+            let told = serials.told.get(apex).copied();
+            Zone { told, ..Zone::new(apex, primary.as_deref(), serials.of(apex), &records) }
         };
         let mut zones: HashMap<_, _> =
             names.iter().chain(&reverse_zones).map(|apex| (apex.clone(), zone(apex))).collect();
@@ -319,6 +313,30 @@ impl Zone {
             missing: Missing::Nxdomain,
             automatic: false,
             slot: Slot::OTHER,
+        }
+    }
+}
+
+/// What zones begin with.
+struct Serials {
+    /// By smd-cache, for the zones it knows.
+    told: HashMap<Box<[u8]>, u32>,
+    /// When static records changed last; `None`: there are none.
+    own: Option<u32>,
+    /// Zones smd-cache does not number change only when one it numbers does: the same addresses are in both.
+    newest: Option<u32>,
+}
+
+impl Serials {
+    fn new(told: HashMap<Box<[u8]>, u32>, own: Option<u32>) -> Serials {
+        let newest = told.values().copied().chain(own).max();
+        Serials { told, own, newest }
+    }
+
+    fn of(&self, apex: &[u8]) -> Option<u32> {
+        match self.told.get(apex) {
+            Some(told) => Some(self.own.map_or(*told, |own| own.max(*told))),
+            None => self.newest,
         }
     }
 }
