@@ -237,6 +237,14 @@ impl Cluster {
         self.running(name).process.pid()
     }
 
+    /// What a running program has in memory, in kilobytes.
+    pub fn resident(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid(name))).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("{name} has no memory: {status}"))
+    }
+
     /// Kills a program at once.
     pub fn kill(&mut self, name: &str) {
         assert!(self.programs.remove(name).is_some(), "{name} does not run");

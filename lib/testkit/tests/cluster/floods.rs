@@ -45,13 +45,6 @@ fn served(settings: &Settings) -> Cluster {
     cluster
 }
 
-/// Resident memory in kilobytes.
-fn memory(cluster: &Cluster) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", cluster.pid("dnsd"))).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 /// Look-ups that went beyond what dnsd holds.
 fn beyond(cluster: &Cluster) -> f64 {
     let of = |layer| cluster.metric("dnsd", &format!("inventory_lookups_total{{layer=\"{layer}\"}}"));
@@ -118,11 +111,11 @@ fn names_that_do_not_exist_cost_no_call_and_no_growth() {
     need_tools(&["dnsperf"]);
     let cluster = served(&Settings::default());
     nonsense(&cluster, 1); // what the first thousands need is needed once
-    let before = (memory(&cluster), beyond(&cluster));
+    let before = (cluster.resident("dnsd"), beyond(&cluster));
     let answered = while_asked(&cluster, || nonsense(&cluster, 5));
     assert!(answered > 1000, "{answered} answers are no flood");
     assert_eq!(beyond(&cluster), before.1, "everything is known here");
-    let after = memory(&cluster);
+    let after = cluster.resident("dnsd");
     assert!(after <= before.0 + GROWTH, "{} kB before {answered} names, {after} kB after", before.0);
 }
 
@@ -169,9 +162,9 @@ fn garbage_is_no_harm() {
         place.run(garbage_over_tcp(100));
     };
     flood();
-    let before = memory(&cluster);
+    let before = cluster.resident("dnsd");
     while_asked(&cluster, flood);
-    let after = memory(&cluster);
+    let after = cluster.resident("dnsd");
     assert!(after <= before + GROWTH, "{before} kB before, {after} kB after");
     assert_eq!(scene::address_of(&cluster, NODE1.fqdn), scene::Dns::data(NODE1.address));
 }

@@ -181,13 +181,6 @@ fn a_forwarder_that_falls_silent_under_load_costs_nobody_more_than_one_retry() {
     assert!(again.iter().all(|again| *again <= 3), "a failure is found out once: {again:?}");
 }
 
-/// Kilobytes that a process has in memory.
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// So many at once, each waiting for its answer.
 async fn many(names: std::ops::Range<usize>, at_once: usize) {
     let next = Arc::new(AtomicUsize::new(names.start));
@@ -216,9 +209,9 @@ fn a_hundred_thousand_names_of_others_take_no_more_memory_than_the_bound() {
     let cluster = Cluster::start_with(scene::inventory(), &settings());
     let _resolver = resolver(&cluster, 5301);
     cluster.inside().run(many(0..1000, 50));
-    let before = resident(cluster.pid("dnsd"));
+    let before = cluster.resident("dnsd");
     cluster.inside().run(many(1000..101_000, 50));
-    let after = resident(cluster.pid("dnsd"));
+    let after = cluster.resident("dnsd");
     let kept = cluster.metric("dnsd", "dnsd_forward_cache_bytes").unwrap();
     println!("{before} kB, then {after} kB; {kept} bytes of answers are kept");
     assert!(kept <= f64::from(9 << 20), "{kept}");

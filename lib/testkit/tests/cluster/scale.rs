@@ -1,7 +1,7 @@
 //! A cluster of the size this is made for.
 
 use crate::scene::{self, Dhcp, Dns};
-use std::{fs, net::Ipv4Addr, time::Instant};
+use std::{net::Ipv4Addr, time::Instant};
 use testkit::{
     cluster::Cluster,
     smd::{EthernetInterface, Inventory, generate},
@@ -10,13 +10,6 @@ use testkit::{
 const NODES: usize = 10_000;
 /// Every so manieth node is asked about: enough to meet each cabinet.
 const STEP: usize = 250;
-
-/// Resident memory in megabytes.
-fn memory(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1024
-}
 
 /// The NICs in the management network of nodes with these numbers.
 fn booting(inventory: &Inventory) -> impl Iterator<Item = (i64, &EthernetInterface)> {
@@ -49,6 +42,6 @@ fn ten_thousand_nodes_are_served_like_four() {
     }
     assert_eq!(asked, NODES / STEP);
     for name in ["smd-cache", "dhcpd", "dnsd", "tftpd"] {
-        println!("{name}: {} MB resident", memory(cluster.pid(name)));
+        println!("{name}: {} MB resident", cluster.resident(name) / 1024);
     }
 }

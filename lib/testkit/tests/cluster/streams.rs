@@ -220,13 +220,6 @@ fn is_served(cluster: &Cluster, while_: &str) {
     }
 }
 
-/// Resident memory of dnsd, in kB.
-fn memory(cluster: &Cluster) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", cluster.pid("dnsd"))).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 fn plain() -> Cluster {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
@@ -243,7 +236,7 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
     const IDLE: usize = 10_000;
     need_tools(&["dig"]);
     let cluster = plain();
-    let before = memory(&cluster);
+    let before = cluster.resident("dnsd");
     // Somebody who asks all the time is not troubled.
     let active = cluster.at_relay().spawn(async {
         let mut stream = TcpStream::connect((SERVER, 53)).await.unwrap();
@@ -267,7 +260,7 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
     assert!(opened.len() > IDLE / 2, "only {} came about", opened.len());
     let taken = cluster.metric("dnsd", "dnsd_tcp_connections{transport=\"tcp\"}").unwrap();
     assert!(taken <= PLACES + 1.0, "{taken} places");
-    let grown = memory(&cluster).saturating_sub(before);
+    let grown = cluster.resident("dnsd").saturating_sub(before);
     eprintln!("{taken} connections, {grown} kB more");
     assert!(grown as f64 <= PLACES * 4.0, "{grown} kB more for {taken} connections");
     // The youngest may stay for two seconds.
@@ -285,7 +278,7 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
 fn slow_and_unread_connections_end_and_others_do_not_notice() {
     need_tools(&["dig"]);
     let cluster = plain();
-    let before = memory(&cluster);
+    let before = cluster.resident("dnsd");
     let harm = cluster.inside().spawn(async {
         let mut slow = Vec::new();
         let mut deaf = Vec::new();
@@ -312,7 +305,7 @@ fn slow_and_unread_connections_end_and_others_do_not_notice() {
         is_served(&cluster, "others are slow and deaf");
         (dropped("slow") >= 200.0 && dropped("unread") >= 200.0).then_some(())
     });
-    let grown = memory(&cluster).saturating_sub(before);
+    let grown = cluster.resident("dnsd").saturating_sub(before);
     assert!(grown <= 200 * 100, "{grown} kB more for 200 clients that do not read");
     harm.abort();
 }
