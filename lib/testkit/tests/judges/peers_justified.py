@@ -89,7 +89,7 @@ def _(case, field, mine, theirs):
 
 @difference(
     "trailing bytes", "ignored", None, "FORMERR",
-    "Either will do (reference E10); the question is clear without them",
+    "Either will do; the question is clear without them",
 )
 def _(case, field, mine, theirs):
     return case.way in ("trailing", "counts", "garbage", "garbage_after_header") and theirs == "FORMERR"
@@ -173,7 +173,7 @@ def _(case, field, mine, theirs):
 
 @difference(
     "opcodes NOTIFY and UPDATE", "NOTIMP", "NOTIFY: refused in other words", "REFUSED, NOTAUTH or FORMERR",
-    "Nobody may update these zones or tell of changes in them: they come from SMD (reference E10)",
+    "Nobody may update these zones or tell of changes in them: they come from SMD",
 )
 def _(case, field, mine, theirs):
     return field == "rcode" and mine == "NOTIMP" and opcode(case) in (4, 5)
@@ -205,7 +205,7 @@ def _(case, field, mine, theirs):
 
 @difference(
     "class ANY", "REFUSED", "as class IN", "as class IN",
-    "RFC 1035 §3.2.5 has it for matching records; there is only IN here (reference E10)",
+    "RFC 1035 §3.2.5 has it for matching records; there is only IN here",
 )
 def _(case, field, mine, theirs):
     return field == "rcode" and case.klass == 255
@@ -240,7 +240,7 @@ def _(case, field, mine, theirs):
 
 @difference(
     "other EDNS options in answers", "none", "extended error, NSID", "extended error, NSID, EXPIRE",
-    "None of these is implemented (reference E7); the RCODE says what the extended error says",
+    "None of these is implemented; the RCODE says what the extended error says",
 )
 def _(case, field, mine, theirs):
     return field == "opt" and mine is not None and theirs is not None and theirs.startswith(mine)
@@ -251,7 +251,7 @@ def _(case, field, mine, theirs):
 
 @difference(
     "CD", "copied", "0", "0",
-    "RFC 4035 §3.2.2 for those that fetch answers, as dnsd does where forwarding is on; BIND copies it, too (reference E4)",
+    "RFC 4035 §3.2.2 for those that fetch answers, as dnsd does where forwarding is on; BIND copies it, too",
 )
 def _(case, field, mine, theirs):
     return field == "cd" and mine and not theirs
