@@ -51,7 +51,7 @@ pub enum TransferResult {
     Broken,
     /// A SOA was enough, or says that it takes TCP.
     Soa,
-    /// The client may not, or there is no such zone to copy.
+    /// The client may not, there is no such zone to copy, or what is held is too old (`inventory.max_stale`).
     Refused,
     /// Too many were under way.
     Busy,

@@ -220,12 +220,15 @@ impl Service {
         };
         self.metrics.query(client.transport, question.kind);
         let (sender, messages) = mpsc::channel(AHEAD);
+        // What is too old to be served is too old to be copied.
+        let expired = self.inventory.is_expired();
+        let permit = || self.copying.permits.clone().try_acquire_owned().ok();
         let mut transfer = Transfer {
             messages,
             counts: self.metrics.transfers.clone(),
             written: Arc::default(),
             result: TransferResult::Broken,
-            _permit: self.copying.permits.clone().try_acquire_owned().ok(),
+            _permit: (!expired).then(permit).flatten(),
         };
         let rcode = match transfer._permit {
             Some(_) => {
@@ -236,11 +239,11 @@ impl Service {
                 Rcode::NoError
             }
             None => {
-                let mut busy = Vec::new();
-                wire::write(&message, client.transport, &decide::failure(Rcode::ServFail), &mut busy);
-                sign(&mut signature, &mut busy);
-                _ = sender.try_send(busy);
-                transfer.result = TransferResult::Busy;
+                let mut failure = Vec::new();
+                wire::write(&message, client.transport, &decide::failure(Rcode::ServFail), &mut failure);
+                sign(&mut signature, &mut failure);
+                _ = sender.try_send(failure);
+                transfer.result = if expired { TransferResult::Refused } else { TransferResult::Busy };
                 Rcode::ServFail
             }
         };

@@ -143,8 +143,13 @@ impl Inventory {
     /// An inventory that holds just this replica, for tests and explanations: nothing is ever called, so `peek` always
     /// answers. What is not held is Unknown if the replica is complete and, for MACs, not stale; else Unavailable.
     pub fn fixed(replica: Replica) -> Inventory {
+        Inventory::expiring(replica, None)
+    }
+
+    /// The same, of which nothing is served once it is so old.
+    pub fn expiring(replica: Replica, max_stale: Option<Duration>) -> Inventory {
         let tasks = TaskTracker::new();
-        let layers = Arc::new(Layers::new(replica, None, Arc::default(), tasks.clone()));
+        let layers = Arc::new(Layers::new(replica, max_stale, Arc::default(), tasks.clone()));
         layers.fix();
         Inventory { layers, fixed: true, tasks }
     }

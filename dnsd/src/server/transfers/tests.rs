@@ -285,3 +285,15 @@ fn a_disk_that_takes_nothing_does_not_stop_dnsd() {
     scene.service.answer_now(&query("cluster.local. SOA"), client, &mut out);
     assert!(crate::fixture::text(&out).contains(" 2000 60 30 "), "{}", crate::fixture::text(&out));
 }
+
+#[tokio::test]
+async fn what_is_too_old_to_be_served_is_not_copied() {
+    let config = config(&format!("{CONFIG}{OPEN}"));
+    // Nobody knows when it was read.
+    let inventory = Inventory::expiring(replica(), Some(Duration::from_secs(60)));
+    let service = Service::new(inventory, &config, 1000, Metrics::new(&mut Registry::default()));
+    let client = Client { address: local(), transport: Transport::Tcp };
+    let mut transfer = service.transfer(&query("cluster.local. AXFR"), client).unwrap();
+    assert_eq!(text(&transfer.next().await.unwrap()), "ServFail");
+    assert!(transfer.next().await.is_none());
+}
