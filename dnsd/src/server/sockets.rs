@@ -17,7 +17,7 @@ const MAX_UDP_LOOPS: usize = 16;
 
 /// All of them together, except that each address has one at least: half of the threads that the runtime has for what blocks (512), for
 /// files, zones and transfers need some, too.
-pub(super) const MAX_UDP_THREADS: usize = 256;
+const MAX_UDP_THREADS: usize = 256;
 
 /// Receive buffer of each of them, as far as the system allows (`net.core.rmem_max`): what arrives while the thread does not run,
 /// some thousand queries.
@@ -74,6 +74,12 @@ impl Sockets {
     }
 }
 
+/// UDP sockets for each address.
+fn loops(cores: usize, addresses: usize) -> usize {
+    let share = MAX_UDP_THREADS / addresses.max(1);
+    cores.min(MAX_UDP_LOOPS).min(share).max(1)
+}
+
 /// New queries go to other replicas from here on.
 pub(super) fn leave(sockets: &[Arc<Blocking>]) {
     for socket in sockets {
@@ -83,8 +89,17 @@ pub(super) fn leave(sockets: &[Arc<Blocking>]) {
     }
 }
 
-/// UDP sockets for each address.
-pub(super) fn loops(cores: usize, addresses: usize) -> usize {
-    let share = MAX_UDP_THREADS / addresses.max(1);
-    cores.min(MAX_UDP_LOOPS).min(share).max(1)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_addresses_leave_threads_for_files_and_zones() {
+        for (cores, addresses, wanted) in
+            [(1, 1, 1), (2, 1, 2), (64, 1, 16), (64, 16, 16), (64, 64, 4), (64, 256, 1)]
+        {
+            assert_eq!(loops(cores, addresses), wanted, "{cores} cores, {addresses} addresses");
+            assert!(wanted * addresses <= MAX_UDP_THREADS);
+        }
+    }
 }

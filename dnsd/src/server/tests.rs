@@ -250,16 +250,6 @@ async fn an_explanation_counts_as_no_query() {
     assert_eq!(exposition(&registry), before);
 }
 
-#[test]
-fn many_addresses_leave_threads_for_files_and_zones() {
-    for (cores, addresses, wanted) in
-        [(1, 1, 1), (2, 1, 2), (64, 1, 16), (64, 16, 16), (64, 64, 4), (64, 256, 1)]
-    {
-        assert_eq!(sockets::loops(cores, addresses), wanted, "{cores} cores, {addresses} addresses");
-        assert!(wanted * addresses <= sockets::MAX_UDP_THREADS);
-    }
-}
-
 #[tokio::test]
 async fn who_connected_before_the_end_is_answered_after_it() {
     let (service, _) = service(replica());
