@@ -31,6 +31,7 @@ pub(crate) mod tests;
 pub use answer::Answer;
 pub use cache::Entry;
 pub use metrics::{Metrics, Source};
+pub(crate) use query::id;
 pub use question::Question;
 pub use shape::{Age, For, write};
 

@@ -11,6 +11,7 @@ mod query_log;
 mod record_files;
 mod service;
 mod sockets;
+mod stalls;
 mod stream;
 mod tcp;
 mod tls;
@@ -236,13 +237,16 @@ pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> 
     let mut loops: JoinSet<std::io::Result<()>> = JoinSet::new();
     let (udp, stop) =
         (sockets.udp.into_iter().map(Arc::new).collect::<Vec<_>>(), Arc::<AtomicBool>::default());
+    let mut pulses = Vec::new();
     for socket in &udp {
         service.metrics.socket(socket.clone());
         let pulse = running.pulse("udp");
+        pulses.push(pulse.clone());
         let (service, socket, waiting, stop) =
             (service.clone(), socket.clone(), waiting.clone(), stop.clone());
         loops.spawn_blocking(move || udp::serve(service, socket, waiting, pulse, stop));
     }
+    loops.spawn(stalls::watch(pulses, shutdown.clone()));
     for listener in sockets.tcp {
         let address =
             listener.socket.local_addr().map_or_else(|error| error.to_string(), |it| it.to_string());
@@ -254,8 +258,8 @@ pub async fn run(service: Arc<Service>, sockets: Sockets, running: &Running) -> 
     shutdown.cancel();
     leave(&udp);
     stop.store(true, Ordering::Relaxed);
-    while loops.join_next().await.is_some() {}
     let drained = async {
+        while loops.join_next().await.is_some() {}
         waiting.finish().await;
         connections.finish().await;
     };

@@ -260,7 +260,7 @@ impl Entry {
 
 /// An id that nobody who answers blindly guesses (RFC 5452).
 fn unused(is_used: impl Fn(u16) -> bool) -> u16 {
-    std::iter::repeat_with(|| fastrand::u16(..)).find(|id| !is_used(*id)).unwrap_or_default()
+    std::iter::repeat_with(crate::forward::id).find(|id| !is_used(*id)).unwrap_or_default()
 }
 
 /// SOA as question, and as a hint which serial it is (RFC 1996 §3.7).

@@ -68,7 +68,8 @@ impl Pulse {
         self.beat_at.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
-    fn age(&self) -> Duration {
+    /// Since it beat last.
+    pub fn age(&self) -> Duration {
         let now = self.started.elapsed();
         now.saturating_sub(Duration::from_millis(self.beat_at.load(Ordering::Relaxed)))
     }
