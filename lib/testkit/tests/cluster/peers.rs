@@ -57,10 +57,11 @@ fn replica(cluster: &Cluster, config: &config::Config) -> Arc<Replica> {
     })
 }
 
-/// The serial of dnsd's zones: when it was started, as that is later than any change.
-fn serial(cluster: &Cluster) -> u32 {
+/// The serial of a zone: dnsd keeps one for each.
+fn serial(cluster: &Cluster, apex: &str) -> u32 {
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
-    let asked = dns::ask(server, "cluster.local.", RecordType::SOA, START);
+    let apex = apex.to_owned();
+    let asked = async move { dns::ask(server, &apex, RecordType::SOA, START).await };
     let answer = cluster.inside().run(asked).unwrap().expect("dnsd is ready");
     match &answer.answers[0].data {
         RData::SOA(soa) => soa.serial,
@@ -71,18 +72,21 @@ fn serial(cluster: &Cluster) -> u32 {
 /// Writes each zone into a file of its own, as records of unknown types are written (RFC 3597 §5), and says which there are.
 fn export(cluster: &Cluster, folder: &Path) -> Vec<(String, PathBuf)> {
     let config = config::parse(&fs::read_to_string(cluster.config_file()).unwrap()).expect("it serves");
-    let zones = Zones::build(&config, &replica(cluster, &config), serial(cluster));
+    let zones = Zones::build(&config, &replica(cluster, &config), 1);
     fs::create_dir(folder).unwrap();
     let mut files = Vec::new();
     for zone in zones.iter() {
         let apex = text(&zone.apex);
         let mut lines = String::new();
         let soa = zone.soa.as_ref().expect("a serial is known");
+        let mut soa_data = soa.data[0].clone();
+        // The first of the five numbers at its end (RFC 1035 §3.3.13).
+        let at = soa_data.len() - 20;
+        soa_data[at..at + 4].copy_from_slice(&serial(cluster, &apex).to_be_bytes());
         let sets = zones.ready.nodes_of(zone).flat_map(|(owner, node)| {
             node.sets().flat_map(move |set| set.data().map(move |data| (owner, set.kind(), set.ttl(), data)))
         });
-        for (owner, kind, ttl, data) in
-            [(&*zone.apex, soa.kind, soa.ttl, &*soa.data[0])].into_iter().chain(sets)
+        for (owner, kind, ttl, data) in [(&*zone.apex, soa.kind, soa.ttl, &*soa_data)].into_iter().chain(sets)
         {
             let hex = data.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
             writeln!(lines, "{} {ttl} IN TYPE{kind} \\# {} {hex}", text(owner), data.len()).unwrap();

@@ -97,7 +97,7 @@ async fn settle(dnsd: &Server) -> anyhow::Result<()> {
     loop {
         sleep(LOOK).await;
         let used = dnsd.cpu();
-        if used - before <= SETTLED {
+        if used.saturating_sub(before) <= SETTLED {
             return Ok(());
         }
         ensure!(Instant::now() < end, "dnsd works on and on after its start");
