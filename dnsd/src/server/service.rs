@@ -154,23 +154,21 @@ impl Service {
         let access = ArcSwap::from_pointee(Access::new(config));
         let files = ArcSwap::default();
         let queries = QueryLog::new(metrics.unlogged.clone());
-        queries.switch(config.dnsd.query_log);
-        let limiter = config.dnsd.rate_limit.clone().map(|limit| Arc::new(Limiter::new(limit)));
-        let (zones, limiter) = (ArcSwap::from_pointee(zones), ArcSwapOption::new(limiter));
         let forwarding = Arc::new(Forwarding::new(metrics.forward.clone()));
-        forwarding.configure(config);
-        Service {
+        let service = Service {
             inventory,
-            zones,
+            zones: ArcSwap::from_pointee(zones),
             access,
             files,
-            limiter,
+            limiter: ArcSwapOption::empty(),
             started: Instant::now(),
             forwarding,
             copying: Copying::default(),
             metrics,
             queries,
-        }
+        };
+        service.configure(config);
+        service
     }
 
     /// Takes a new configuration or generation up.
@@ -182,11 +180,16 @@ impl Service {
         zones.count_in(&self.metrics);
         self.zones.store(Arc::new(zones));
         self.access.store(Arc::new(Access::new(config)));
+        self.configure(config);
+        self.copying.renew();
+        give_back(before);
+    }
+
+    /// What a configuration switches besides zones and rights.
+    fn configure(&self, config: &Config) {
         self.forwarding.configure(config);
         self.queries.switch(config.dnsd.query_log);
         self.limit(config);
-        self.copying.renew();
-        give_back(before);
     }
 
     /// New buckets only where the rates are others.

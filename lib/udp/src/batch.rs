@@ -5,21 +5,15 @@ use crate::{Datagram, Socket, many::Slots};
 use std::{fmt, io, os::fd::AsFd};
 use tokio::io::Interest;
 
-/// The least that is asked for at once: headers for each datagram are prepared before a call, so a socket that hears one
-/// now and then should not prepare many.
-pub(crate) const FEWEST: usize = 4;
-
 /// Room for a burst, and what was received last.
 pub struct Batch {
     slots: Slots,
-    /// How many the next call asks for: twice what the last one got.
-    next: usize,
 }
 
 impl Batch {
     /// Room for so many datagrams (at least one) of so many bytes (at least one). Memory is touched only as it is filled.
     pub fn new(most: usize, longest: usize) -> Batch {
-        Batch { slots: Slots::new(most, longest), next: FEWEST }
+        Batch { slots: Slots::new(most, longest) }
     }
 
     /// What was received last, in order.
@@ -38,9 +32,7 @@ impl Batch {
     }
 
     fn fill(&mut self, socket: &Socket) -> io::Result<usize> {
-        let received = self.slots.receive(socket.as_fd(), self.next, libc::MSG_DONTWAIT)?;
-        self.next = (received * 2).max(FEWEST);
-        Ok(received)
+        self.slots.receive(socket.as_fd(), libc::MSG_DONTWAIT)
     }
 }
 

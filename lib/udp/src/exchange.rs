@@ -3,7 +3,7 @@
 //! A thread waits in `recvmmsg` itself. Compared with a task on an asynchronous runtime that saves, for each burst, the call that
 //! waits and the call that finds nothing: at a rate where the server sleeps between bursts that is half of what it costs.
 
-use crate::{Arrival, Datagram, Options, batch::FEWEST, many::Slots, open, send_now};
+use crate::{Arrival, Datagram, Options, many::Slots, open, send_now};
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -64,7 +64,6 @@ impl AsFd for Blocking {
 /// Room for a burst of questions and for their answers.
 pub struct Exchange {
     slots: Slots,
-    next: usize,
     answers: Vec<Vec<u8>>,
     /// Slots that have an answer.
     answered: Vec<usize>,
@@ -103,7 +102,7 @@ impl Exchange {
     pub fn new(most: usize, longest: usize) -> Exchange {
         let slots = Slots::new(most, longest);
         let answers = vec![Vec::new(); slots.most()];
-        Exchange { slots, next: FEWEST, answers, answered: Vec::new() }
+        Exchange { slots, answers, answered: Vec::new() }
     }
 
     /// How many were received last.
@@ -128,12 +127,12 @@ impl Exchange {
 
     fn take(&mut self, socket: &Blocking, flags: i32) -> io::Result<usize> {
         self.answered.clear();
-        let received = match self.slots.receive(socket.as_fd(), self.next, flags) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
-            received => received?,
-        };
-        self.next = (received * 2).max(FEWEST);
-        Ok(received)
+        match self.slots.receive(socket.as_fd(), flags) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Ok(0)
+            }
+            received => received,
+        }
     }
 
     /// The questions, in their order.

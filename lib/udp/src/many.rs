@@ -14,6 +14,10 @@ use std::{
     ptr::null_mut,
 };
 
+/// The least that is asked for at once: headers for each datagram are prepared before a call, so a socket that hears one
+/// now and then should not prepare many.
+const FEWEST: usize = 4;
+
 /// A `sockaddr_in` or `sockaddr_in6`.
 #[derive(Clone)]
 #[repr(align(8))]
@@ -39,6 +43,8 @@ pub(crate) struct Slots {
     incoming: Headers,
     outgoing: Headers,
     received: usize,
+    /// How many the next call asks for: twice what the last one got.
+    next: usize,
 }
 
 /// What the kernel is shown: written anew before each call, by the function that makes it.
@@ -65,6 +71,7 @@ impl Slots {
             incoming: Headers::default(),
             outgoing: Headers::default(),
             received: 0,
+            next: FEWEST,
         }
     }
 
@@ -78,9 +85,9 @@ impl Slots {
         self.received
     }
 
-    /// Receives at most `wanted`, with flags of `recvmmsg`. What was received before is gone.
-    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, wanted: usize, flags: i32) -> io::Result<usize> {
-        let wanted = wanted.clamp(1, self.most());
+    /// Receives what is there, with flags of `recvmmsg`. What was received before is gone.
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, flags: i32) -> io::Result<usize> {
+        let wanted = self.next.min(self.most());
         self.received = 0;
         self.incoming.clear();
         let slots = self.bytes.chunks_mut(self.longest).zip(&mut self.names).zip(&mut self.controls);
@@ -93,6 +100,7 @@ impl Slots {
         let received =
             unsafe { libc::recvmmsg(socket.as_raw_fd(), headers, wanted as u32, flags as _, null_mut()) };
         self.received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        self.next = (self.received * 2).max(FEWEST);
         Ok(self.received)
     }
 
