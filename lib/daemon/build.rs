@@ -16,21 +16,23 @@ fn main() {
     } else {
         println!("cargo:rerun-if-changed=build.rs");
     }
-    let fact = |given: Option<String>, command: &[&str]| match (given, release) {
-        (Some(given), _) => given,
+    let fact = |known: Option<String>, command: &[&str]| match (known, release) {
+        (Some(known), _) => known,
         (None, true) => output(command).unwrap_or_else(|| "unknown".into()),
         (None, false) => "development".into(),
     };
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
-    let epoch = env::var("SOURCE_DATE_EPOCH").map_or("now".into(), |seconds| format!("@{seconds}"));
-    set(
-        "COMMIT",
-        fact(env::var("CORESMD_COMMIT").ok(), &["git", "describe", "--always", "--dirty", "--abbrev=12"]),
-    );
+    let epoch = given("SOURCE_DATE_EPOCH").map_or("now".into(), |seconds| format!("@{seconds}"));
+    set("COMMIT", fact(given("CORESMD_COMMIT"), &["git", "describe", "--always", "--dirty", "--abbrev=12"]));
     set("DATE", fact(None, &["date", "-u", "-d", &epoch, "+%Y-%m-%dT%H:%M:%SZ"]));
     set("COMPILER", fact(None, &[&rustc, "--version"]));
     set("HOST", fact(None, &["uname", "-n"]));
-    set("USER", fact(env::var("USER").ok().filter(|_| release), &["id", "-un"]));
+    set("USER", fact(given("USER").filter(|_| release), &["id", "-un"]));
+}
+
+/// A variable of the environment; an empty one says nothing.
+fn given(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn set(name: &str, value: String) {
