@@ -1,5 +1,5 @@
 # Thin on purpose: each target is a line or two that can be typed by hand.
-.PHONY: help demo test lint bench tools
+.PHONY: help demo test lint bench images tools
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ bench: ## figures beside peers, in one run (two cores); PARTS="look-ups refresh 
 	@echo "building the programs (release; a few minutes the first time) ..."
 	@cargo build --release --locked --workspace --bins
 	@.ci/as-root target/release/bench $(PARTS)
+
+images: ## the container images coresmd and coresmd-play; compose.yaml says what of them runs
+	CORESMD_COMMIT=$$(git describe --always --dirty --abbrev=12) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) docker compose build net smd-sim
 
 tools: ## installs what the tests need: Debian packages, grpcurl
 	.ci/tools

@@ -11,6 +11,8 @@ use crate::{
     zones::Zones,
 };
 use config::Config;
+use ipnet::IpNet;
+use std::net::SocketAddr;
 
 impl Service {
     /// Answers from what is kept; `None`: it takes waiting.
@@ -74,17 +76,20 @@ pub(super) fn question(message: &Message, forward: &Forward) -> Question {
 pub(super) fn warn_of_ourselves(config: &Config) {
     let own = networks::own();
     for forwarder in &config.dnsd.forward {
-        let (ip, port) = (forwarder.address.ip(), forwarder.address.port());
-        let is_own = || ip.is_loopback() || own.iter().any(|network| network.addr() == ip);
-        let is_ours = config.dnsd.listen.iter().any(|listen| {
-            listen.port() == port
-                && (listen.ip() == ip
-                    || listen.ip().is_unspecified() && listen.is_ipv4() == ip.is_ipv4() && is_own())
-        });
-        if is_ours {
+        if is_ours(forwarder.address, &config.dnsd.listen, &own) {
             tracing::warn!(%forwarder, "dnsd.forward lists this very program: it has nobody to ask");
         }
     }
+}
+
+/// Whether what is sent there comes to one of our sockets. Loopback is more than the address its interface has: 127.0.0.11 is
+/// the resolver of containers, which Docker puts in front of us.
+fn is_ours(address: SocketAddr, listen: &[SocketAddr], own: &[IpNet]) -> bool {
+    let is_of_this_host = || own.iter().any(|network| network.addr() == address.ip());
+    listen.iter().any(|listen| {
+        let is_everywhere = listen.ip().is_unspecified() && listen.is_ipv4() == address.is_ipv4();
+        listen.port() == address.port() && (listen.ip() == address.ip() || is_everywhere && is_of_this_host())
+    })
 }
 
 #[cfg(test)]

@@ -140,3 +140,20 @@ async fn a_flood_of_others_names_leaves_known_names_alone() {
     let answers = waiting.join_all().await;
     assert!(answers.iter().all(|answer| answer == "ServFail ra"));
 }
+
+#[test]
+fn who_lists_itself_is_told_and_who_lists_a_resolver_of_containers_is_not() {
+    let own = ["127.0.0.1/8", "172.16.0.253/24", "::1/128"].map(|network| network.parse().unwrap());
+    let everywhere = ["0.0.0.0:53", "172.16.0.253:5353"].map(|listen| listen.parse().unwrap());
+    for (forwarder, ours) in [
+        ("127.0.0.1:53", true),
+        ("172.16.0.253:53", true),
+        ("172.16.0.253:5353", true),
+        ("127.0.0.11:53", false),
+        ("127.0.0.1:5353", false),
+        ("172.16.0.252:53", false),
+        ("[::1]:53", false),
+    ] {
+        assert_eq!(super::is_ours(forwarder.parse().unwrap(), &everywhere, &own), ours, "{forwarder}");
+    }
+}
