@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod demo;
 pub mod packets;
 pub mod pcap;
+pub mod prober;
 pub mod smd;
 
 /// An HTTP client for loopback: no proxy, and its idle connections are not kept.

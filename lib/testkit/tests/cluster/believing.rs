@@ -1,12 +1,10 @@
 //! SMD fails in every way it can: known nodes are served as before, and nobody is made up.
 
-use crate::{
-    prober::{Asked, Prober},
-    scene::{self, Dhcp, Dns, NEWCOMER, NXDOMAIN, RELAYED, SOON},
-};
+use crate::scene::{self, Dhcp, Dns, NEWCOMER, NXDOMAIN, RELAYED, SOON};
 use std::{fs, time::Duration};
 use testkit::{
     cluster::{Cluster, Fate, Settings, Wall, need_tools, within},
+    prober::{Asked, Prober},
     smd::{Failure, Fault, Group, Inventory, Members, Token},
 };
 
@@ -68,7 +66,7 @@ fn whatever_smd_answers_known_nodes_are_served_and_nobody_is_made_up() {
     within(2 * SOON, "once SMD is well a new node is known", || {
         (scene::address_of(&cluster, NEWCOMER.fqdn) == Dns::data(NEWCOMER.address)).then_some(())
     });
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&ALL);
 }
@@ -89,7 +87,7 @@ fn smd_behind_a_broken_cable_is_an_outage_that_ends() {
             scene::status(&cluster, 27780)?.warnings.is_empty().then_some(())
         });
     }
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&ALL);
 }
@@ -170,7 +168,7 @@ fn the_gap_of_a_re_discovery_is_never_seen() {
         // At another time of smd-cache's period; what asks again a second later does not meet the next gap.
         prober.watch_for(Duration::from_millis(fastrand::u64(2_500..3_500)));
     }
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&ALL);
 }

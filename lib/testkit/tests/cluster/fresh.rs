@@ -1,9 +1,6 @@
 //! How soon a change in SMD is answered, and what it does not cost.
 
-use crate::{
-    prober::{Asked, Prober},
-    scene::{self, Dhcp, Dns, NODE1, NXDOMAIN, RELAYED, SOON},
-};
+use crate::scene::{self, Dhcp, Dns, NODE1, NXDOMAIN, RELAYED, SOON};
 use std::{
     net::Ipv4Addr,
     time::{Duration, Instant},
@@ -11,6 +8,7 @@ use std::{
 use testkit::{
     cluster::{Cluster, RELAY, SERVER, Settings, within},
     packets::dhcp4::{Machine, Relay},
+    prober::{Asked, Prober},
     smd::{EthernetInterface, Inventory, SignedDuration},
 };
 use tokio::net::UdpSocket;
@@ -200,7 +198,7 @@ fn a_flood_of_strangers_keeps_no_new_node_from_its_answer_and_smd_is_asked_for_m
     let rate = asked as f64 / began.elapsed().as_secs_f64();
     println!("SMD was asked for {asked} machines by name, {rate:.0} times a second");
     assert!(asked < 5_000, "less often than there were strangers: {asked}");
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd, Asked::SmdCache]);
 }

@@ -1,13 +1,11 @@
 //! The wipe guard: SMD says that most of what was there is gone, and is not believed at once.
 
-use crate::{
-    prober::{Asked, Prober},
-    scene::{self, Dns, NODE1, NXDOMAIN, RELAYED, SOON},
-};
+use crate::scene::{self, Dns, NODE1, NXDOMAIN, RELAYED, SOON};
 use proto::v1::{self, smd_cache_client::SmdCacheClient};
 use std::time::Duration;
 use testkit::{
     cluster::{Cluster, Settings, within},
+    prober::{Asked, Prober},
     smd::{Failure, Fault},
 };
 
@@ -69,7 +67,7 @@ fn an_empty_smd_is_never_believed_by_itself_and_at_once_by_force() {
     assert_eq!(last_of_crowd(&cluster), Dns::data(&format!("172.16.1.{CROWD}")));
     refresh(&cluster, false).unwrap();
     wait_held_back(&cluster, true);
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&ALL);
 
@@ -102,7 +100,7 @@ fn what_can_serve_nobody_is_as_gone_as_what_is_not_there() {
     assert_eq!(last_of_crowd(&cluster), Dns::data(&format!("172.16.1.{CROWD}")));
     cluster.smd().load(before);
     wait_held_back(&cluster, false);
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&ALL);
 }
@@ -129,7 +127,7 @@ fn a_restart_makes_an_empty_smd_no_more_believable() {
     prober.watch_for(Duration::from_secs(3));
     assert_eq!(scene::outcome(&cluster, NODE1.mac), Some(v1::Outcome::Found));
     assert_eq!(last_of_crowd(&cluster), Dns::data(&format!("172.16.1.{CROWD}")));
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd]);
 }
@@ -151,7 +149,7 @@ fn half_an_smd_is_held_back_while_it_grows_and_believed_when_it_says_so_often_en
     within(2 * SOON, "they are back", || {
         (last_of_crowd(&cluster) == Dns::data(&format!("172.16.1.{CROWD}"))).then_some(())
     });
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&ALL);
 }

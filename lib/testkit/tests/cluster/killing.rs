@@ -1,11 +1,11 @@
 //! kill -9, again and again, while clients ask.
 
-use crate::{
-    prober::{Asked, Prober},
-    scene::{self, Dhcp, Dns, NEWCOMER, NODE1, RELAYED, SOON},
-};
+use crate::scene::{self, Dhcp, Dns, NEWCOMER, NODE1, RELAYED, SOON};
 use std::time::{Duration, Instant};
-use testkit::cluster::{Cluster, within};
+use testkit::{
+    cluster::{Cluster, within},
+    prober::{Asked, Prober},
+};
 
 /// How often smd-cache is killed.
 const TIMES: usize = 100;
@@ -31,7 +31,7 @@ fn smd_cache_is_killed_a_hundred_times_and_no_known_node_notices() {
         let offered = Dhcp::Offer(NEWCOMER.address.parse().unwrap());
         (named && scene::discover(&cluster, NEWCOMER.mac) == offered).then_some(())
     });
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd]);
 }
@@ -52,7 +52,7 @@ fn daemons_restarted_while_there_is_no_smd_cache_serve_known_nodes() {
     let prober = Prober::start(&cluster, &RELAYED);
     prober.watch_for(Duration::from_secs(2));
     assert_eq!(scene::discover(&cluster, NEWCOMER.mac), Dhcp::Silent, "it cannot be told");
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd]);
 }

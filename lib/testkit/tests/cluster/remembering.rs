@@ -1,9 +1,6 @@
 //! What smd-cache keeps on disk: it serves from it at once, and nothing that is wrong with the disk costs more than the memory.
 
-use crate::{
-    prober::{Asked, Prober},
-    scene::{self, Dns, NEWCOMER, NODE1, NODE3, RELAYED, SOON},
-};
+use crate::scene::{self, Dns, NEWCOMER, NODE1, NODE3, RELAYED, SOON};
 use proto::v1::Outcome;
 use std::{
     fs,
@@ -12,6 +9,7 @@ use std::{
 };
 use testkit::{
     cluster::{Cluster, within},
+    prober::{Asked, Prober},
     smd::Inventory,
 };
 
@@ -91,7 +89,7 @@ fn started_with_smd_down_it_serves_what_it_wrote_at_once() {
     within(2 * SOON, "what SMD has now", || {
         (scene::address_of(&cluster, NEWCOMER.fqdn) == Dns::data(NEWCOMER.address)).then_some(())
     });
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd, Asked::SmdCache]);
 }
@@ -189,7 +187,7 @@ fn a_disk_that_is_full_or_read_only_costs_only_the_memory() {
     within(4 * SOON, "it can write again", || {
         scene::status(&cluster, 27780)?.warnings.is_empty().then_some(())
     });
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&DAEMONS);
     drop(cluster);

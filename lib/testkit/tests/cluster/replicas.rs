@@ -1,11 +1,11 @@
 //! Two smd-caches behind the same daemons: one may die, or be blind, and nobody goes back in time.
 
-use crate::{
-    prober::{Asked, Prober},
-    scene::{self, Dhcp, Dns, NEWCOMER, NODE1, RELAYED, SOON},
-};
+use crate::scene::{self, Dhcp, Dns, NEWCOMER, NODE1, RELAYED, SOON};
 use std::time::{Duration, Instant};
-use testkit::cluster::{Cluster, Fate, Instance, Settings, Wall, need_tools, within};
+use testkit::{
+    cluster::{Cluster, Fate, Instance, Settings, Wall, need_tools, within},
+    prober::{Asked, Prober},
+};
 
 /// Heartbeats missing for 6 s, or 10 s of a blind one beside one that sees, and the waits between tries; room for a busy machine.
 const MOVED: Duration = Duration::from_secs(30);
@@ -94,7 +94,7 @@ fn take_turns(clock: i32) {
     cluster.kill(SECOND);
     check_stays(&cluster, 132, Duration::from_secs(1));
     change_and_see(&cluster, 133);
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("clocks {clock} s apart\n{report}");
     report.check_nothing_lost(&DAEMONS);
 }
@@ -115,7 +115,7 @@ fn one_that_stands_still_is_left_for_the_other() {
     cluster.resume(FIRST);
     check_stays(&cluster, 137, Duration::from_secs(3));
     change_and_see(&cluster, 138);
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&DAEMONS);
 }
@@ -147,7 +147,7 @@ fn a_blind_smd_cache_is_left_for_one_that_sees_and_nobody_goes_back_to_what_it_k
     assert_eq!(scene::address_of(&cluster, NEWCOMER.fqdn), Dns::data(NEWCOMER.address));
     drop(wall);
     change_and_see(&cluster, 143);
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&DAEMONS);
 }

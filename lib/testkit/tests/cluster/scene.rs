@@ -12,6 +12,7 @@ use testkit::{
         dhcp4::{self, Machine, Relay},
         dns,
     },
+    prober::Known,
     smd::{Component, EthernetInterface, Inventory},
 };
 use tokio::net::UdpSocket;
@@ -25,6 +26,12 @@ pub struct Node {
     pub mac: &'static str,
     pub address: &'static str,
     pub fqdn: &'static str,
+}
+
+impl<'a> From<Node> for Known<'a> {
+    fn from(node: Node) -> Known<'a> {
+        Known { mac: node.mac, address: node.address, fqdn: node.fqdn }
+    }
 }
 
 /// On the server's segment.

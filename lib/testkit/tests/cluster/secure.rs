@@ -1,13 +1,13 @@
 //! TLS between the daemons and smd-cache: who may ask, and certificates that are replaced while everything runs.
 
-use crate::{
-    prober::{Asked, Prober},
-    scene::{self, Dns, NODE1, RELAYED, SOON},
-};
+use crate::scene::{self, Dns, NODE1, RELAYED, SOON};
 use proto::v1::{self, smd_cache_client::SmdCacheClient};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use std::{fs, path::Path};
-use testkit::cluster::{Cluster, Fate, Settings, Wall, need_tools, within};
+use testkit::{
+    cluster::{Cluster, Fate, Settings, Wall, need_tools, within},
+    prober::{Asked, Prober},
+};
 use tonic::{
     Code,
     transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
@@ -123,7 +123,7 @@ fn daemons_ask_over_mutual_tls_and_certificates_are_replaced_without_a_restart()
         Some(Ok(())),
         "the old authority's word counts no more"
     );
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&[Asked::Dhcpd, Asked::Dnsd]);
     for program in ["smd-cache", "dhcpd", "dnsd"] {

@@ -1,13 +1,11 @@
 //! What fails without a word: programs that stand still, packets that do not arrive.
 
-use crate::{
-    prober::{Asked, Prober},
-    scene::{self, Dhcp, Dns, NEWCOMER, NODE1, RELAYED, SOON},
-};
+use crate::scene::{self, Dhcp, Dns, NEWCOMER, NODE1, RELAYED, SOON};
 use std::time::{Duration, Instant};
 use testkit::{
     cluster::{Cluster, Fate, RELAY, SERVER, Wall, need_tools, within},
     packets::dhcp4::{Machine, Relay},
+    prober::{Asked, Prober},
 };
 use tokio::net::UdpSocket;
 use values::Mac;
@@ -43,7 +41,7 @@ fn a_smd_cache_that_stands_still_is_given_up_and_found_again() {
     cluster.resume("smd-cache");
     within(4 * SOON, "the node that came meanwhile is served", || served(&cluster, NEWCOMER));
     wait_connected(&cluster, "dhcpd", true);
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&DAEMONS);
 }
@@ -73,7 +71,7 @@ fn packets_that_do_not_arrive_cost_no_answer_and_what_changed_meanwhile_comes_af
         wait_connected(&cluster, "dhcpd", true);
         old = new;
     }
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&DAEMONS);
 }
@@ -111,7 +109,7 @@ fn a_thousand_askers_on_a_smd_cache_that_hangs_hold_up_nobody_who_is_known() {
     scene::add(&cluster, NEWCOMER);
     within(4 * SOON, "a new node is served", || served(&cluster, NEWCOMER));
     println!("after a hung smd-cache a new node was served in {:?}", resumed.elapsed());
-    let report = prober.stop(&cluster);
+    let report = prober.stop();
     println!("{report}");
     report.check_nothing_lost(&DAEMONS);
 }

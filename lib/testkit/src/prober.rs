@@ -1,0 +1,419 @@
+//! Clients that go on asking while a test breaks things: every answer is kept with its time, and judged at the end.
+//!
+//! A known node must get its answers. One that stays away may be asked for once more, as every real client does; an answer
+//! that was never true of what was asked, or that calls a known node unknown, is wrong whenever it comes.
+
+use crate::{
+    cluster::{Cluster, Inside, RELAY, SERVER},
+    packets::{
+        dhcp4::{self, Machine, MessageType, Relay},
+        dns,
+    },
+};
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::RecordType,
+};
+use proto::v1::{self, Outcome, smd_cache_client::SmdCacheClient};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{net::UdpSocket, task::JoinHandle};
+use tonic::transport::{Channel, Endpoint};
+use values::Mac;
+
+/// How long an answer may take before the client asks once more: what glibc and firmware wait at least, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two questions of a kind: fifty a second load nobody.
+const PACE: Duration = Duration::from_millis(20);
+/// smd-cache's word for it.
+const UNAVAILABLE: &str = "UNAVAILABLE";
+/// The prober's place on the server's segment.
+const ADDRESS: &str = "172.16.0.77";
+
+/// A node that must get its answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// As SMD has it.
+    pub mac: &'a str,
+    /// The same.
+    pub address: &'a str,
+    /// What it is called.
+    pub fqdn: &'a str,
+}
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// For addresses.
+    Dhcpd,
+    /// For names.
+    Dnsd,
+    /// Over gRPC.
+    SmdCache,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Question {
+    Discover(Mac),
+    Request(Mac, Ipv4Addr),
+    Dns(String, RecordType),
+    LookupMac(String),
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Said {
+    /// Nothing, or that it cannot be told.
+    NoAnswer(String),
+    /// Something definite.
+    Answer(String),
+}
+
+/// A question with the answers that are true.
+#[derive(Debug, Clone)]
+struct Probe {
+    question: Question,
+    right: Vec<String>,
+    /// That it cannot be told is as good: nobody is called unknown on the strength of an old read.
+    may_be_untold: bool,
+}
+
+impl Probe {
+    fn new(question: Question, right: &str) -> Probe {
+        Probe { question, right: vec![right.to_owned()], may_be_untold: false }
+    }
+}
+
+/// One question and its outcome.
+#[derive(Debug, Clone)]
+struct Record {
+    asked: Asked,
+    at: Instant,
+    question: Question,
+    first: Said,
+    /// Only when there was no first answer.
+    second: Option<Said>,
+    right: bool,
+}
+
+/// Asks until it is stopped.
+pub struct Prober {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Vec<Record>>>,
+    began: Instant,
+    place: Inside,
+    _relay: Option<Inside>,
+}
+
+impl Prober {
+    /// Asks about these nodes, which are behind the relay, and about names that nobody bears, from now on.
+    pub fn start<'a>(cluster: &Cluster, nodes: &[impl Into<Known<'a>> + Copy]) -> Prober {
+        let machine = &cluster.wire.node1;
+        machine.ip(&format!("addr add {ADDRESS}/24 dev eth0"));
+        let relay = Inside::of(&cluster.wire.relay);
+        let dhcp = |probes, stop| relay.spawn(ask_in_turns(Asked::Dhcpd, RELAY, probes, stop));
+        let prober = Prober::asking(Inside::of(machine), nodes, dhcp);
+        Prober { _relay: Some(relay), ..prober }
+    }
+
+    /// The same from one place, which has this address on the servers' segment and is a relay there, too.
+    pub fn at<'a>(
+        place: impl Fn() -> Inside,
+        address: Ipv4Addr,
+        nodes: &[impl Into<Known<'a>> + Copy],
+    ) -> Prober {
+        let relay = place();
+        let dhcp = |probes, stop| relay.spawn(ask_in_turns(Asked::Dhcpd, address, probes, stop));
+        let prober = Prober::asking(place(), nodes, dhcp);
+        Prober { _relay: Some(relay), ..prober }
+    }
+
+    fn asking<'a>(
+        place: Inside,
+        nodes: &[impl Into<Known<'a>> + Copy],
+        dhcp: impl Fn(Vec<Probe>, Arc<AtomicBool>) -> JoinHandle<Vec<Record>>,
+    ) -> Prober {
+        let nodes: Vec<Known> = nodes.iter().map(|node| (*node).into()).collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let ask =
+            |asked, probes| place.spawn(ask_in_turns(asked, Ipv4Addr::UNSPECIFIED, probes, stop.clone()));
+        let tasks = vec![
+            dhcp(dhcp_probes(&nodes), stop.clone()),
+            ask(Asked::Dnsd, dns_probes(&nodes)),
+            ask(Asked::SmdCache, grpc_probes(&nodes)),
+        ];
+        Prober { tasks, began: Instant::now(), stop, place, _relay: None }
+    }
+
+    /// Everything that was heard.
+    ///
+    /// # Panics
+    /// When a client did.
+    pub fn stop(self) -> Report {
+        self.stop.store(true, Ordering::Relaxed);
+        let tasks = self.tasks;
+        let records = self.place.run(async move {
+            let mut records = Vec::new();
+            for task in tasks {
+                records.extend(task.await.expect("a prober does not panic"));
+            }
+            records
+        });
+        Report { began: self.began, ended: Instant::now(), records }
+    }
+
+    /// Lets it ask for a while.
+    pub fn watch_for(&self, time: Duration) {
+        std::thread::sleep(time); // what it hears in this time is the test
+    }
+}
+
+fn dhcp_probes(nodes: &[Known]) -> Vec<Probe> {
+    let of = |node: &Known| {
+        let (mac, address) = (node.mac.parse().expect("a MAC"), node.address.parse().expect("an address"));
+        [
+            Probe::new(Question::Discover(mac), &format!("Offer {address}")),
+            Probe::new(Question::Request(mac, address), &format!("Ack {address}")),
+        ]
+    };
+    nodes.iter().flat_map(of).collect()
+}
+
+fn dns_probes(nodes: &[Known]) -> Vec<Probe> {
+    let probe = |name: &str, kind, right: &str| Probe::new(Question::Dns(name.to_owned(), kind), right);
+    let of = |node: &Known| {
+        let reverse = dns::reverse(node.address.parse().expect("an address"));
+        [
+            probe(node.fqdn, RecordType::A, node.address),
+            probe(node.fqdn, RecordType::AAAA, ""),
+            probe(&reverse, RecordType::PTR, &format!("{}.", node.fqdn)),
+        ]
+    };
+    let nobody = probe("nid9999.openchami.cluster", RecordType::A, "NXDomain");
+    nodes.iter().flat_map(of).chain([nobody]).collect()
+}
+
+fn grpc_probes(nodes: &[Known]) -> Vec<Probe> {
+    let probe = |mac: &str, right: &str| Probe::new(Question::LookupMac(mac.to_owned()), right);
+    let of = |node: &Known| probe(node.mac, node.address);
+    let nobody = Probe { may_be_untold: true, ..probe("02:77:00:00:ff:ff", "UNKNOWN") };
+    nodes.iter().map(of).chain([nobody]).collect()
+}
+
+/// Somebody who asks one program.
+enum Client {
+    Dhcp { socket: UdpSocket, relay: Ipv4Addr },
+    Dns,
+    Grpc(SmdCacheClient<Channel>),
+}
+
+impl Client {
+    /// In the namespace it is called in.
+    async fn of(asked: Asked, relay: Ipv4Addr) -> Client {
+        match asked {
+            Asked::Dhcpd => {
+                let socket = UdpSocket::bind((relay, 0)).await.expect("a socket on the relay");
+                Client::Dhcp { socket, relay }
+            }
+            Asked::Dnsd => Client::Dns,
+            Asked::SmdCache => {
+                let endpoint: Endpoint = format!("http://{SERVER}:27780").parse().expect("an endpoint");
+                let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect_lazy();
+                Client::Grpc(SmdCacheClient::new(channel))
+            }
+        }
+    }
+
+    async fn ask(&mut self, question: &Question) -> Said {
+        match (self, question) {
+            (Client::Dhcp { socket, relay }, Question::Discover(mac)) => {
+                dhcp(socket, machine(*mac, *relay).discover(fastrand::u32(..))).await
+            }
+            (Client::Dhcp { socket, relay }, Question::Request(mac, address)) => {
+                dhcp(socket, machine(*mac, *relay).request(fastrand::u32(..), *address, SERVER)).await
+            }
+            (Client::Dns, Question::Dns(name, kind)) => {
+                let server = SocketAddr::from((SERVER, 53));
+                match dns::ask(server, name, *kind, PATIENCE).await {
+                    Ok(answer) => said_by_dnsd(answer),
+                    Err(error) => Said::NoAnswer(error.to_string()),
+                }
+            }
+            (Client::Grpc(client), Question::LookupMac(mac)) => {
+                match client.lookup_mac(v1::LookupMacRequest { mac: mac.clone() }).await {
+                    Ok(reply) => said_by_smd_cache(reply.get_ref()),
+                    Err(status) => Said::NoAnswer(status.message().to_owned()),
+                }
+            }
+            (_, question) => unreachable!("{question:?} is for somebody else"),
+        }
+    }
+}
+
+/// Puts one question after another, in turns, until told to stop.
+async fn ask_in_turns(
+    asked: Asked,
+    relay: Ipv4Addr,
+    probes: Vec<Probe>,
+    stop: Arc<AtomicBool>,
+) -> Vec<Record> {
+    let mut client = Client::of(asked, relay).await;
+    let mut records = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let probe = &probes[records.len() % probes.len()];
+        let first = client.ask(&probe.question).await;
+        let second = match first {
+            Said::NoAnswer(_) => Some(client.ask(&probe.question).await),
+            Said::Answer(_) => None,
+        };
+        let last = second.as_ref().unwrap_or(&first);
+        let right = match last {
+            Said::Answer(text) => probe.right.contains(text),
+            Said::NoAnswer(text) => probe.may_be_untold && text == UNAVAILABLE,
+        };
+        let question = probe.question.clone();
+        records.push(Record { asked, at: Instant::now(), question, first, second, right });
+        tokio::time::sleep(PACE).await;
+    }
+    records
+}
+
+fn machine(mac: Mac, relay: Ipv4Addr) -> Machine {
+    Machine::new(mac).behind(Relay { address: relay, link: None, source_port: true })
+}
+
+async fn dhcp(socket: &UdpSocket, message: dhcp4::Message) -> Said {
+    match dhcp4::exchange(socket, (SERVER, 67).into(), &message, PATIENCE).await {
+        Ok(Some(reply)) => {
+            let kind = reply.opts().msg_type().unwrap_or(MessageType::Nak);
+            Said::Answer(format!("{kind:?} {}", reply.yiaddr()))
+        }
+        Ok(None) => Said::NoAnswer("silence".to_owned()),
+        Err(error) => Said::NoAnswer(error.to_string()),
+    }
+}
+
+fn said_by_dnsd(answer: Option<Message>) -> Said {
+    let Some(answer) = answer else { return Said::NoAnswer("silence".to_owned()) };
+    match answer.metadata.response_code {
+        ResponseCode::NoError => {
+            let data: Vec<_> = answer.answers.iter().map(|record| record.data.to_string()).collect();
+            Said::Answer(data.join(" "))
+        }
+        ResponseCode::ServFail => Said::NoAnswer("SERVFAIL".to_owned()),
+        code => Said::Answer(format!("{code:?}")),
+    }
+}
+
+fn said_by_smd_cache(reply: &v1::LookupReply) -> Said {
+    let addresses = reply.interfaces.iter().flat_map(|interface| &interface.addresses);
+    match reply.outcome() {
+        Outcome::Found => {
+            Said::Answer(addresses.map(|known| known.address.as_str()).collect::<Vec<_>>().join(" "))
+        }
+        Outcome::Unknown => Said::Answer("UNKNOWN".to_owned()),
+        Outcome::Unavailable | Outcome::Unspecified => Said::NoAnswer(UNAVAILABLE.to_owned()),
+    }
+}
+
+/// What clients saw.
+pub struct Report {
+    began: Instant,
+    ended: Instant,
+    records: Vec<Record>,
+}
+
+impl Report {
+    /// No answer was wrong, by whomever.
+    ///
+    /// # Panics
+    /// With the wrong ones.
+    #[track_caller]
+    pub fn check_nothing_wrong(&self) {
+        let wrong: Vec<_> = self.records.iter().filter(|record| record.is_wrong()).collect();
+        assert!(wrong.is_empty(), "{} wrong answers:\n{}\n{self}", wrong.len(), self.exchange(&wrong));
+    }
+
+    /// Besides, these programs answered everything: at the latest when they were asked once more.
+    ///
+    /// # Panics
+    /// With what stayed unanswered.
+    #[track_caller]
+    pub fn check_nothing_lost(&self, by: &[Asked]) {
+        self.check_nothing_wrong();
+        let lost: Vec<_> =
+            self.records.iter().filter(|record| !record.right && by.contains(&record.asked)).collect();
+        assert!(
+            lost.is_empty(),
+            "{} questions without answer:\n{}\n{self}",
+            lost.len(),
+            self.exchange(&lost)
+        );
+        for asked in by {
+            assert!(self.records.iter().any(|record| record.asked == *asked), "{asked:?} was never asked");
+        }
+    }
+
+    /// Who gave a wrong answer.
+    pub fn wrong(&self) -> BTreeSet<Asked> {
+        self.records.iter().filter(|record| record.is_wrong()).map(|record| record.asked).collect()
+    }
+
+    /// The longest time without a right answer of this program.
+    pub fn longest_gap(&self, asked: Asked) -> Duration {
+        let right = self.records.iter().filter(|record| record.asked == asked && record.right);
+        let moments = [self.began].into_iter().chain(right.map(|record| record.at)).chain([self.ended]);
+        let moments: Vec<_> = moments.collect();
+        moments.windows(2).map(|pair| pair[1].saturating_duration_since(pair[0])).max().unwrap_or_default()
+    }
+
+    /// The first of them, as text.
+    fn exchange(&self, records: &[&Record]) -> String {
+        let lines = records.iter().take(20).map(|record| {
+            let at = record.at.saturating_duration_since(self.began).as_secs_f64();
+            let again =
+                record.second.as_ref().map(|said| format!(", asked again: {said:?}")).unwrap_or_default();
+            format!("  {at:8.3} s  {:?}  {:?}: {:?}{again}", record.asked, record.question, record.first)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Record {
+    /// A definite answer that is not true, whether or not a true one followed.
+    fn is_wrong(&self) -> bool {
+        match (&self.first, &self.second) {
+            (_, Some(Said::Answer(_))) | (Said::Answer(_), None) => !self.right,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut counts: BTreeMap<Asked, (usize, usize, usize)> = BTreeMap::new();
+        for record in &self.records {
+            let count = counts.entry(record.asked).or_default();
+            count.0 += 1;
+            count.1 += usize::from(record.second.is_some() && record.right);
+            count.2 += usize::from(!record.right);
+        }
+        for (asked, (all, again, without)) in counts {
+            let gap = self.longest_gap(asked);
+            writeln!(
+                f,
+                "{asked:?}: {all} questions, {again} asked once more, {without} without answer, longest gap {gap:.2?}"
+            )?;
+        }
+        Ok(())
+    }
+}
