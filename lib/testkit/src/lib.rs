@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod cluster;
 pub mod demo;
+pub mod engine;
 pub mod packets;
 pub mod pcap;
 pub mod prober;

@@ -4,7 +4,7 @@
 //! that was never true of what was asked, or that calls a known node unknown, is wrong whenever it comes.
 
 use crate::{
-    cluster::{Cluster, Inside, RELAY, SERVER},
+    cluster::{Cluster, Inside, Namespace, RELAY, SERVER},
     packets::{
         dhcp4::{self, Machine, MessageType, Relay},
         dns,
@@ -105,13 +105,22 @@ struct Record {
     right: bool,
 }
 
+/// How one asks.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    /// As which relay.
+    relay: Ipv4Addr,
+    /// The second question follows the first no sooner than this.
+    again: Duration,
+}
+
 /// Asks until it is stopped.
 pub struct Prober {
     stop: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Vec<Record>>>,
     began: Instant,
     place: Inside,
-    _relay: Option<Inside>,
+    _relay: Inside,
 }
 
 impl Prober {
@@ -119,39 +128,31 @@ impl Prober {
     pub fn start<'a>(cluster: &Cluster, nodes: &[impl Into<Known<'a>> + Copy]) -> Prober {
         let machine = &cluster.wire.node1;
         machine.ip(&format!("addr add {ADDRESS}/24 dev eth0"));
-        let relay = Inside::of(&cluster.wire.relay);
-        let dhcp = |probes, stop| relay.spawn(ask_in_turns(Asked::Dhcpd, RELAY, probes, stop));
-        let prober = Prober::asking(Inside::of(machine), nodes, dhcp);
-        Prober { _relay: Some(relay), ..prober }
+        let manner = Manner { relay: RELAY, again: Duration::ZERO };
+        Prober::begin(Inside::of(machine), Inside::of(&cluster.wire.relay), manner, nodes)
     }
 
-    /// The same from one place, which has this address on the servers' segment and is a relay there, too.
-    pub fn at<'a>(
-        place: impl Fn() -> Inside,
-        address: Ipv4Addr,
-        nodes: &[impl Into<Known<'a>> + Copy],
-    ) -> Prober {
-        let relay = place();
-        let dhcp = |probes, stop| relay.spawn(ask_in_turns(Asked::Dhcpd, address, probes, stop));
-        let prober = Prober::asking(place(), nodes, dhcp);
-        Prober { _relay: Some(relay), ..prober }
+    /// The same from one machine, which has this address on the servers' segment and is a relay there, too. It asks once more
+    /// when the usual time for an answer is over, as machines do, and not as soon as it hears that nobody listens.
+    pub fn at<'a>(machine: &Namespace, address: Ipv4Addr, nodes: &[impl Into<Known<'a>> + Copy]) -> Prober {
+        let manner = Manner { relay: address, again: PATIENCE };
+        Prober::begin(Inside::of(machine), Inside::of(machine), manner, nodes)
     }
 
-    fn asking<'a>(
+    fn begin<'a>(
         place: Inside,
+        relay: Inside,
+        manner: Manner,
         nodes: &[impl Into<Known<'a>> + Copy],
-        dhcp: impl Fn(Vec<Probe>, Arc<AtomicBool>) -> JoinHandle<Vec<Record>>,
     ) -> Prober {
         let nodes: Vec<Known> = nodes.iter().map(|node| (*node).into()).collect();
         let stop = Arc::new(AtomicBool::new(false));
-        let ask =
-            |asked, probes| place.spawn(ask_in_turns(asked, Ipv4Addr::UNSPECIFIED, probes, stop.clone()));
         let tasks = vec![
-            dhcp(dhcp_probes(&nodes), stop.clone()),
-            ask(Asked::Dnsd, dns_probes(&nodes)),
-            ask(Asked::SmdCache, grpc_probes(&nodes)),
+            relay.spawn(ask_in_turns(Asked::Dhcpd, manner, dhcp_probes(&nodes), stop.clone())),
+            place.spawn(ask_in_turns(Asked::Dnsd, manner, dns_probes(&nodes), stop.clone())),
+            place.spawn(ask_in_turns(Asked::SmdCache, manner, grpc_probes(&nodes), stop.clone())),
         ];
-        Prober { tasks, began: Instant::now(), stop, place, _relay: None }
+        Prober { tasks, began: Instant::now(), stop, place, _relay: relay }
     }
 
     /// Everything that was heard.
@@ -262,17 +263,21 @@ impl Client {
 /// Puts one question after another, in turns, until told to stop.
 async fn ask_in_turns(
     asked: Asked,
-    relay: Ipv4Addr,
+    manner: Manner,
     probes: Vec<Probe>,
     stop: Arc<AtomicBool>,
 ) -> Vec<Record> {
-    let mut client = Client::of(asked, relay).await;
+    let mut client = Client::of(asked, manner.relay).await;
     let mut records = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let probe = &probes[records.len() % probes.len()];
+        let again = tokio::time::Instant::now() + manner.again;
         let first = client.ask(&probe.question).await;
         let second = match first {
-            Said::NoAnswer(_) => Some(client.ask(&probe.question).await),
+            Said::NoAnswer(_) => {
+                tokio::time::sleep_until(again).await;
+                Some(client.ask(&probe.question).await)
+            }
             Said::Answer(_) => None,
         };
         let last = second.as_ref().unwrap_or(&first);

@@ -15,6 +15,7 @@ mod wire;
 
 pub use disk::Disk;
 pub use firewall::{Fate, Wall};
+pub(crate) use namespace::clear_leftovers;
 pub use namespace::{Inside, Namespace};
 pub use program::{Process, finish, need_tools, tool};
 pub use settings::Settings;

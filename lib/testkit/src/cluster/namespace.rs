@@ -42,6 +42,13 @@ impl Namespace {
         ip(&format!("-n {} {arguments}", self.name));
     }
 
+    /// A cable to another machine, both ends up.
+    pub fn plug(&self, device: &str, other: &Namespace, end: &str) {
+        self.ip(&format!("link add {device} type veth peer name {end} netns {}", other.name));
+        self.ip(&format!("link set {device} up"));
+        other.ip(&format!("link set {end} up"));
+    }
+
     /// Its name, as `ip` knows it.
     pub fn name(&self) -> &str {
         &self.name

@@ -138,6 +138,11 @@ pub(crate) fn shift_clock(command: &mut Command, seconds: i32) {
 const TOOLS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("setpriv", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("unshare", "util-linux"),
+    ("dockerd", "docker.io"),
+    ("docker", "docker.io"),
+    ("podman", "podman"),
     ("dhclient", "isc-dhcp-client"),
     ("udhcpc", "udhcpc"),
     ("dhcrelay", "isc-dhcp-relay"),

@@ -39,10 +39,10 @@ impl Wire {
         let ports =
             [(&wire.server, "srv0"), (&wire.node1, "eth0"), (&wire.node2, "eth0"), (&wire.relay, "up0")];
         for (number, (machine, device)) in ports.into_iter().enumerate() {
-            plug(switch, &format!("port{number}"), machine, device);
+            switch.plug(&format!("port{number}"), machine, device);
             switch.ip(&format!("link set port{number} master br0"));
         }
-        plug(&wire.relay, "down0", &wire.node3, "eth0");
+        wire.relay.plug("down0", &wire.node3, "eth0");
         wire.server.ip(&format!("addr add {SERVER}/24 dev srv0"));
         wire.relay.ip("addr add 172.16.0.2/24 dev up0");
         wire.relay.ip(&format!("addr add {RELAY}/24 dev down0"));
@@ -52,11 +52,4 @@ impl Wire {
         assert!(status.success(), "{route}");
         wire
     }
-}
-
-/// A cable between two machines, both ends up.
-fn plug(one: &Namespace, device: &str, other: &Namespace, end: &str) {
-    one.ip(&format!("link add {device} type veth peer name {end} netns {}", other.name()));
-    one.ip(&format!("link set {device} up"));
-    other.ip(&format!("link set {end} up"));
 }
