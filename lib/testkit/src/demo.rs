@@ -3,13 +3,17 @@
 //! ```text
 //! settings   free ports, the configuration file, the loader: in a directory of its own
 //! programs   smd-sim and the four programs as children, which never outlive the demo
-//! story      the boot, step by step, against the running programs; each step says what it saw or why it failed
+//! story      the boot against the running programs, compared with what SMD has
+//! boot       its steps; each says what it saw or why it failed
+//! node       the same steps of a pretend machine on a link, which knows nothing but its MAC
 //! page       how it looks
 //! ```
 //! Nothing needs a privilege: ports are high ones of 127.0.0.1, and the machine that boots is played by a client that says
 //! it is a relay, whose replies may go to any port (RFC 8357).
 
+mod boot;
 mod decoded;
+pub mod node;
 mod page;
 mod programs;
 mod settings;

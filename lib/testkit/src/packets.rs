@@ -5,4 +5,5 @@
 
 pub mod dhcp4;
 pub mod dns;
+pub mod link;
 pub mod tftp;

@@ -156,13 +156,18 @@ pub async fn exchange(
     let mut buffer = vec![0; LARGEST];
     while let Ok(received) = timeout_at(end, socket.recv_from(&mut buffer)).await {
         let (length, from) = received?;
-        let reply = Message::decode(&mut Decoder::new(&buffer[..length])).ok();
-        let reply = reply.filter(|it| it.opcode() == Opcode::BootReply && it.xid() == message.xid());
+        let reply = decode(&buffer[..length]).filter(|reply| reply.xid() == message.xid());
         if from == server && reply.is_some() {
             return Ok(reply);
         }
     }
     Ok(None)
+}
+
+/// A server's message.
+pub fn decode(bytes: &[u8]) -> Option<Message> {
+    let message = Message::decode(&mut Decoder::new(bytes)).ok();
+    message.filter(|message| message.opcode() == Opcode::BootReply)
 }
 
 /// The value of an option as it goes on the wire.

@@ -47,7 +47,7 @@ pub struct Fetched {
 /// # Errors
 /// Those of sockets; `Other` with what the server says; `TimedOut`; `InvalidData` for what is no TFTP.
 pub async fn fetch(server: SocketAddr, file: &str, wish: Wish) -> io::Result<Fetched> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     let mut transfer = Transfer::new();
     let mut peer = server;
     let mut to_send = Some(request(file, wish));
