@@ -12,7 +12,7 @@ demo: ## one node boots from SMD's inventory through the four programs; ARGS=--o
 test: tools ## every test with real clients, in network namespaces of its own; installs the tools it needs (root or sudo)
 	@echo "building the programs and the tests ..."
 	cargo build --locked --workspace --all-targets
-	PATH="$$PATH:$(CURDIR)/target/tools" cargo test --locked --workspace --config "target.'cfg(unix)'.runner='$(CURDIR)/.ci/as-root'"
+	PATH="$$PATH:$(CURDIR)/target/tools" .ci/with-engine cargo test --locked --workspace --config "target.'cfg(unix)'.runner='$(CURDIR)/.ci/as-root'"
 
 lint: ## formatting, clippy and documentation, warnings are errors
 	cargo fmt --all --check
@@ -29,5 +29,6 @@ bench: ## figures beside peers, in one run (two cores); PARTS="look-ups refresh 
 images: ## the container images coresmd and coresmd-play; compose.yaml says what of them runs
 	CORESMD_COMMIT=$$(git describe --always --dirty --abbrev=12) SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) docker compose build net smd-sim
 
-tools: ## installs what the tests need: Debian packages, grpcurl
+tools: ## installs what the tests need: Debian packages, grpcurl, Docker
+	.ci/engine install
 	.ci/tools
