@@ -33,6 +33,7 @@ pub use schema::{
 
 use ::values::Name;
 use reader::{Book, Field};
+use std::collections::BTreeSet;
 
 /// The programs of this project; each reads the shared sections and its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,17 @@ pub struct Config {
     pub tftpd: Tftpd,
     /// Keys that are set but whose feature comes later, with the programs they concern.
     pub not_served: Vec<(Mistake, Vec<Program>)>,
+}
+
+impl Config {
+    /// The TCP ports that the file gives to one program or another: not for who looks for a free one. Without their addresses: ports
+    /// are not rare.
+    pub fn tcp_ports(&self) -> BTreeSet<u16> {
+        let admin = [self.smd_cache.admin, self.dhcpd.admin, self.dnsd.admin, self.tftpd.admin];
+        let tls = self.dnsd.tls.iter().flat_map(|tls| &tls.listen);
+        let listen = self.smd_cache.listen.iter().chain(&self.dnsd.listen).chain(tls).chain(&self.dnsd.https);
+        listen.chain(&admin).map(|address| address.port()).collect()
+    }
 }
 
 /// Reads and checks the whole file.

@@ -118,6 +118,16 @@ fn dns_over_tls_and_https_have_ports_of_their_own() {
 }
 
 #[test]
+fn ports_of_tcp_are_those_of_all_programs() {
+    let ports = |text| good(text).tcp_ports().into_iter().collect::<Vec<_>>();
+    assert_eq!(ports(""), [53, 27780, 27781, 27782, 27783, 27784]);
+    let all = "smd_cache: {listen: ['0.0.0.0:1', '[::]:2'], admin: '0.0.0.0:3'}\ndhcpd: {admin: '0.0.0.0:4'}\n\
+               dnsd: {admin: '0.0.0.0:5', listen: ['0.0.0.0:6'], https: ['0.0.0.0:7'], tls: {listen: ['0.0.0.0:8'], cert: /c, key: /k}}\n\
+               tftpd: {admin: '0.0.0.0:9', listen: ['0.0.0.0:10']}";
+    assert_eq!(ports(all), [1, 2, 3, 4, 5, 6, 7, 8, 9], "TFTP is UDP");
+}
+
+#[test]
 fn everybody_may_ask_unless_networks_are_given() {
     assert_eq!(good("").dnsd.query_from, None);
     let given = good("dnsd: {query_from: [10.0.0.0/8, 'fd00::1'], query_log: true}").dnsd;

@@ -10,13 +10,13 @@ use crate::{
 use anyhow::Context;
 use axum::{Json, Router, http::StatusCode, http::header, response::IntoResponse, routing::get};
 use prometheus_client::registry::Registry;
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, io, iter::once, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How many ports after the configured one are tried: replicas on one host share the service port, not this one. A guess:
-/// more replicas than that do not fit on a host.
-const PORTS_TRIED: u16 = 32;
+/// How many ports are tried, from the configured one on: replicas on one host share the service port, not this one. A guess: more
+/// replicas than that do not fit on a host.
+const PORTS_TRIED: usize = 32;
 
 /// The text format Prometheus asks for first.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -63,9 +63,10 @@ fn exposition(registry: &Registry) -> impl IntoResponse + use<> {
 pub struct Bound(TcpListener);
 
 impl Bound {
-    /// Binds to `listen`, or to the next free port.
-    pub async fn to(listen: SocketAddr) -> anyhow::Result<Bound> {
-        bind(listen).await.map(Bound).with_context(|| format!("admin HTTP cannot listen on {listen}"))
+    /// Binds to `listen`, or to the next free port that is not `promised` to somebody.
+    pub async fn to(listen: SocketAddr, promised: &BTreeSet<u16>) -> anyhow::Result<Bound> {
+        let bound = bind(listen, promised).await;
+        bound.map(Bound).with_context(|| format!("admin HTTP cannot listen on {listen}"))
     }
 
     /// Where it really is.
@@ -100,23 +101,32 @@ pub fn start(
     Ok(address)
 }
 
-async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+async fn bind(listen: SocketAddr, promised: &BTreeSet<u16>) -> io::Result<TcpListener> {
     let mut tried = listen;
-    for _ in 0..PORTS_TRIED {
+    for port in ports(listen.port(), promised) {
+        tried.set_port(port);
         match TcpListener::bind(tried).await {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tried.port() < u16::MAX => {
-                tried.set_port(tried.port() + 1);
-            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             other => return other,
         }
     }
     Err(io::ErrorKind::AddrInUse.into())
 }
 
+/// The program's own port, whoever else was promised it, and those after it that nobody was promised: a second dnsd that is started
+/// before tftpd must not sit where people look for tftpd.
+fn ports(own: u16, promised: &BTreeSet<u16>) -> impl Iterator<Item = u16> {
+    let others = (own..=u16::MAX).skip(1).filter(|port| !promised.contains(port));
+    once(own).chain(others).take(PORTS_TRIED)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::health;
+
+    /// The system chooses a port.
+    const FREE: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
     fn pages() -> Pages {
         let mut registry = Registry::default();
@@ -144,7 +154,7 @@ mod tests {
         let pages = Pages { readiness: readiness.clone(), ..pages() };
         let extra = Router::new().route("/unknown", get(async || "none"));
         let address =
-            start(Bound::to(([127, 0, 0, 1], 0).into()).await.unwrap(), pages, extra, shutdown.clone())
+            start(Bound(bind(FREE.into(), &BTreeSet::new()).await.unwrap()), pages, extra, shutdown.clone())
                 .unwrap();
         assert_eq!(fetch(address, "/live").await, (200, "live\n".into()));
         assert_eq!(fetch(address, "/ready").await, (200, "ready\n".into()));
@@ -157,10 +167,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_means_the_next_free_one() {
-        let first = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    async fn a_taken_port_means_the_next_free_one_that_nobody_was_promised() {
+        let first = bind(FREE.into(), &BTreeSet::new()).await.unwrap();
         let taken = first.local_addr().unwrap();
-        let second = bind(taken).await.unwrap().local_addr().unwrap();
-        assert!(second.port() > taken.port() && second.port() - taken.port() < PORTS_TRIED);
+        let promised = (taken.port()..=taken.port().saturating_add(2)).collect();
+        let second = bind(taken, &promised).await.unwrap().local_addr().unwrap();
+        assert!(second.port() > taken.port() && !promised.contains(&second.port()), "{taken}, {second}");
+    }
+
+    #[test]
+    fn ports_of_others_are_passed_over_and_there_is_a_bound() {
+        // smd-cache's gRPC, then the four programs in turn.
+        let promised = (27780..=27784).collect();
+        for own in 27781..=27784 {
+            let tried: Vec<u16> = ports(own, &promised).collect();
+            assert_eq!(tried[..3], [own, 27785, 27786], "{own}");
+            assert_eq!(tried.len(), PORTS_TRIED);
+        }
+        assert_eq!(ports(u16::MAX - 1, &promised).collect::<Vec<_>>(), [u16::MAX - 1, u16::MAX]);
     }
 }

@@ -82,10 +82,10 @@ impl Running {
         }
     }
 
-    /// Binds admin HTTP, which does not answer yet: to the next free port when the port is taken. Answers with the real
-    /// address, for those who have to tell it before [`Running::admin`] starts the pages.
+    /// Binds admin HTTP, which does not answer yet: when the port is taken, to the next free one that the configuration gives to
+    /// nobody. Answers with the real address, for those who have to tell it before [`Running::admin`] starts the pages.
     pub async fn bind_admin(&mut self, listen: SocketAddr) -> anyhow::Result<SocketAddr> {
-        let bound = admin::Bound::to(listen).await?;
+        let bound = admin::Bound::to(listen, &self.config.tcp_ports()).await?;
         let address = bound.address()?;
         self.bound = Some(bound);
         Ok(address)
