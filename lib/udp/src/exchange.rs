@@ -3,10 +3,10 @@
 //! A thread waits in `recvmmsg` itself. Compared with a task on an asynchronous runtime that saves, for each burst, the call that
 //! waits and the call that finds nothing: at a rate where the server sleeps between bursts that is half of what it costs.
 
-use crate::{Arrival, Datagram, Options, many::Slots, open, send_now};
+use crate::{Arrival, Datagram, Options, leave_group, many::Slots, open, send_now};
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     time::Duration,
 };
@@ -14,9 +14,6 @@ use std::{
 /// How long a call may wait for room in the send buffer. Only a link that stands still lets it fill; what is not sent then would be
 /// too late for its client anyway.
 const SEND_AT_MOST: Duration = Duration::from_millis(100);
-
-/// RFC 863: what is sent there is thrown away. Nothing is ever sent.
-const DISCARD: u16 = 9;
 
 /// A socket for threads: its calls wait. Shared by the thread that receives and by whoever answers later.
 #[derive(Debug)]
@@ -38,14 +35,10 @@ impl Blocking {
         self.socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable.into())
     }
 
-    /// Receives nothing more: connected to a port where nobody is, the socket leaves its SO_REUSEPORT group at once, and new
-    /// queries go to those who stay. What is queued already can still be received, and answers can be sent.
+    /// Receives nothing more: the socket leaves its SO_REUSEPORT group at once, and new queries go to those who stay. What is
+    /// queued already can still be received, and answers can be sent.
     pub fn leave(&self) -> io::Result<()> {
-        let nobody: IpAddr = match self.local_address()? {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        };
-        self.socket.connect(&SocketAddr::new(nobody, DISCARD).into())
+        leave_group(&self.socket)
     }
 
     /// Sends one datagram; with `from`, out of that interface and with that source address. `WouldBlock` where there is no room: this

@@ -22,10 +22,13 @@ use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, 
 use socket2::{Domain, Protocol, SockRef, Type};
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 use tokio::{io::Interest, net::UdpSocket};
+
+/// RFC 863: what is sent there is thrown away. Nothing is ever sent.
+const DISCARD: u16 = 9;
 
 /// How to open a socket.
 #[derive(Debug, Clone, Default)]
@@ -98,7 +101,14 @@ impl Socket {
 
     /// A datagram that has arrived already; `WouldBlock` when there is none.
     pub fn try_receive(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
-        self.socket.try_io(Interest::READABLE, || self.receive_now(buffer))
+        // Not `try_io`: the runtime may not have heard of it yet.
+        self.receive_now(buffer)
+    }
+
+    /// Receives nothing more: the socket leaves its SO_REUSEPORT group at once, and what comes now goes to those who stay. What is
+    /// queued already can still be received, and answers can be sent.
+    pub fn leave(&self) -> io::Result<()> {
+        leave_group(&SockRef::from(&self.socket))
     }
 
     /// Sends one datagram; with `from`, out of that interface and with that source address.
@@ -154,6 +164,15 @@ fn open(address: SocketAddr, options: &Options) -> io::Result<socket2::Socket> {
     socket.set_reuse_port(options.reuse_port)?;
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// By being connected to a port where nobody is.
+fn leave_group(socket: &socket2::Socket) -> io::Result<()> {
+    let nobody: IpAddr = match socket.local_addr()?.is_ipv4() {
+        true => Ipv4Addr::LOCALHOST.into(),
+        false => Ipv6Addr::LOCALHOST.into(),
+    };
+    socket.connect(&SocketAddr::new(nobody, DISCARD).into())
 }
 
 /// Sends one datagram with a source, without waiting for room: also where the socket is one that waits.

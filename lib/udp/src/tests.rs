@@ -72,6 +72,39 @@ async fn an_address_that_is_not_ours_is_an_error_and_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn who_leaves_hears_of_no_one_new_and_has_what_came_before() {
+    let shared = Options { reuse_port: true, ..Options::default() };
+    for address in ["0.0.0.0:0", "127.0.0.1:0", "[::]:0"] {
+        let leaving = Socket::bind(address.parse().unwrap(), &shared).unwrap();
+        let loopback = if address.starts_with('[') { "::1" } else { "127.0.0.1" };
+        let asked = at(loopback, &leaving);
+        let mut clients = Vec::new();
+        for _ in 0..16 {
+            clients.push(UdpSocket::bind((asked.ip(), 0)).await.unwrap());
+            clients.last().unwrap().send_to(b"before", asked).await.unwrap();
+        }
+        let staying = Socket::bind(leaving.local_address().unwrap(), &shared).unwrap();
+        leaving.leave().unwrap();
+        for client in &clients {
+            client.send_to(b"after", asked).await.unwrap();
+        }
+        let mut buffer = [0; 64];
+        for (socket, text) in [(&leaving, &b"before"[..]), (&staying, b"after")] {
+            for client in &clients {
+                // Without having waited for any of it: the runtime has not been told of it yet.
+                let datagram = socket.try_receive(&mut buffer).unwrap();
+                assert_eq!((&buffer[..datagram.length], datagram.peer), (text, client.local_addr().unwrap()));
+            }
+            assert_eq!(socket.try_receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        }
+        // What is answered now has its source all the same.
+        let from = Arrival { local: Some(asked.ip()), ..Arrival::default() };
+        leaving.send(b"answer", clients[0].local_addr().unwrap(), Some(from)).await.unwrap();
+        assert_eq!(receive_from(&clients[0]).await, (b"answer".to_vec(), asked));
+    }
+}
+
+#[tokio::test]
 async fn a_datagram_longer_than_the_buffer_is_marked() {
     let server = bind("127.0.0.1:0");
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();

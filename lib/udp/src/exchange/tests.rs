@@ -1,5 +1,5 @@
 use super::*;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 
 const BEAT: Duration = Duration::from_millis(20);
 /// Far more than loopback needs, far less than a person waits.
