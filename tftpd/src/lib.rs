@@ -1,8 +1,7 @@
 //! tftpd: boot loaders and scripts over TFTP, read-only and from memory.
 //!
 //! RFC 1350 with the options of RFC 2347, 2348, 2349 and 7440. `wire` reads and writes packets, `decide` answers requests,
-//! `session` is one transfer
-//! as plain state, `transfers` all of a socket, `files` what can be had, `server` the sockets around them.
+//! `session` is one transfer as plain state, `transfers` all of a socket, `files` what can be had, `server` the sockets around them.
 
 pub mod decide;
 pub mod files;
@@ -15,6 +14,7 @@ pub mod wire;
 use crate::{files::Root, metrics::Metrics, server::Worker};
 use anyhow::Context;
 use daemon::{Running, State};
+use inventory::{Health, Inventory, Who};
 use std::{net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,7 @@ const MAX_WORKERS: usize = 16;
 pub async fn serve(mut running: Running) -> anyhow::Result<()> {
     let config = running.config.tftpd.clone();
     let metrics = Metrics::register(&mut running.registry);
+    let admin = running.bind_admin(config.admin).await?;
     let root = Root::open(&config.root)
         .with_context(|| format!("tftpd.root {} cannot be read", config.root.display()))?;
     let root = Arc::new(root);
@@ -54,7 +55,8 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
             held.files().left_out.len()
         )),
     });
-    running.admin(config.admin, axum::Router::new()).await?;
+    let inventory = show(&mut running, admin.port());
+    running.admin(admin, axum::Router::new()).await?;
     tasks.spawn(reload(root, metrics, running.shutdown.clone()));
 
     while let Some(ended) = tasks.join_next().await {
@@ -64,7 +66,28 @@ pub async fn serve(mut running: Running) -> anyhow::Result<()> {
         ended.context("a task of tftpd ended in a panic")??;
         anyhow::ensure!(!early, "a listener ended");
     }
+    inventory.stopped().await;
     Ok(())
+}
+
+/// Lets smd-cache know that this program is there, and where its admin HTTP is. It holds no machines: nothing that is served depends on
+/// which machine asks.
+fn show(running: &mut Running, admin_port: u16) -> Inventory {
+    let config = config::Inventory { replica: false, max_stale: None, ..running.config.inventory.clone() };
+    let who = Who { name: "tftpd", version: daemon::SHORT_VERSION, admin_port };
+    let shutdown = running.shutdown.clone();
+    let inventory = Inventory::start(&config, who, &mut running.registry, shutdown);
+    let asked = inventory.clone();
+    running.readiness.add("inventory", move || standing(asked.health()));
+    inventory
+}
+
+/// Without smd-cache everything is served, so it never keeps this program from being ready.
+fn standing(Health { connected, reason, .. }: Health) -> State {
+    match connected {
+        true => State::Ready,
+        false => State::Degraded(format!("{reason}; files are served all the same")),
+    }
 }
 
 fn bind(

@@ -27,6 +27,7 @@ async fn start(root: &Path, single_port: bool) -> Server {
     config.tftpd.listen = vec![free];
     config.tftpd.admin = ([127, 0, 0, 1], 0).into();
     config.tftpd.single_port = single_port;
+    config.inventory.endpoints.clear();
     let running = Running::new(config::Program::Tftpd, config);
     let shutdown = running.shutdown.clone();
     let ended = tokio::spawn(tftpd::serve(running));

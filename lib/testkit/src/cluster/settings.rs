@@ -3,7 +3,7 @@
 use super::{RELAY, SERVER, SMD_PORT};
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
-/// Keys of the sections `smd_cache`, `inventory`, `dhcpd.v4` and `dnsd` with their values as YAML, and whatever sections come after.
+/// Keys of the sections `smd_cache`, `inventory`, `dhcpd.v4`, `dnsd` and `tftpd` with their values as YAML, and whatever sections come after.
 ///
 /// Files that programs write are in the cluster's folder `var`, which stands for `/var/lib/coresmd`.
 #[derive(Debug, Clone)]
@@ -12,6 +12,7 @@ pub struct Settings {
     inventory: BTreeMap<String, String>,
     dhcp4: BTreeMap<String, String>,
     dnsd: BTreeMap<String, String>,
+    tftpd: BTreeMap<String, String>,
     more: String,
 }
 
@@ -23,6 +24,7 @@ impl Default for Settings {
             inventory: keys(),
             dhcp4: keys(),
             dnsd: keys(),
+            tftpd: keys(),
             more: String::new(),
         };
         none.dhcp4("listen", &format!(r#"["{SERVER}:67"]"#))
@@ -34,6 +36,7 @@ impl Default for Settings {
             .dhcp4("subnets", &format!("[{{cidr: 10.40.1.0/24, router: [{RELAY}]}}]"))
             .dnsd("listen", r#"["0.0.0.0:53"]"#)
             .dnsd("records", &format!(r#"["smd A {SERVER}"]"#))
+            .tftpd("listen", r#"["0.0.0.0:69"]"#)
             .inventory("endpoints", r#"["http://127.0.0.1:27780"]"#)
             .inventory("replica_file", "VAR/replica-{program}")
             .smd_cache("listen", r#"["0.0.0.0:27780"]"#)
@@ -74,6 +77,12 @@ impl Settings {
         self
     }
 
+    /// A key of `tftpd`; its root is the folder of [`super::Cluster::tftp_file`].
+    pub fn tftpd(mut self, key: &str, value: &str) -> Settings {
+        self.tftpd.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
     /// Further sections: lines as they are.
     pub fn more(mut self, lines: &str) -> Settings {
         self.more.push_str(lines);
@@ -101,6 +110,7 @@ impl Settings {
         };
         let (inventory, smd_cache) = (section(&self.inventory, "  "), section(&self.smd_cache, "  "));
         let (dhcp4, dnsd) = (section(&self.dhcp4, "    "), section(&self.dnsd, "  "));
+        let tftpd = section(&self.tftpd, "  ");
         let (root, more) = (folder.join("tftp"), &self.more);
         let text = format!(
             r#"domain: openchami.cluster
@@ -112,8 +122,7 @@ inventory:
   v4:
 {dhcp4}dnsd:
 {dnsd}tftpd:
-  listen: ["0.0.0.0:69"]
-  root: {}
+{tftpd}  root: {}
 {more}"#,
             root.display()
         );

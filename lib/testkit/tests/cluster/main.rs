@@ -40,6 +40,7 @@ mod secure;
 mod silence;
 mod station;
 mod streams;
+mod targets;
 mod tftp;
 mod transcripts;
 mod watching;
