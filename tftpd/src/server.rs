@@ -27,8 +27,10 @@ use udp::{Arrival, Datagram, Options, Socket};
 const TICK: Duration = Duration::from_millis(100);
 /// Looks at the clock when nothing runs.
 const IDLE_TICK: Duration = Duration::from_secs(1);
-/// Running transfers may end for so long after SIGTERM; below the time a program has to drain.
-const DRAIN: Duration = Duration::from_secs(5);
+/// Running transfers may end for so long after SIGTERM: a second less than a program has to drain.
+const DRAIN: Duration = Duration::from_secs(7);
+/// Requests that had arrived when SIGTERM came and are answered still. A guess, above what [`RECEIVE_BUFFER`] holds.
+const QUEUE_AT_MOST: usize = 65_536;
 /// Requests are at most 512 bytes and ACKs four; longer packets are cut and then fail to parse.
 const LARGEST_RECEIVED: usize = 2048;
 /// Requests of a boot storm wait here while others are served.
@@ -86,7 +88,7 @@ impl Worker {
         self.requests.local_address()
     }
 
-    /// Serves until `shutdown`, then until the running transfers have ended, at most five seconds more.
+    /// Serves until `shutdown`, then until the running transfers have ended, at most seven seconds more.
     ///
     /// # Errors
     /// A socket that cannot be read any more.
@@ -112,7 +114,7 @@ impl Worker {
                     next_tick += IDLE_TICK;
                 }
                 () = shutdown.cancelled(), if cut_off_at.is_none() => {
-                    self.transfers.drain();
+                    self.leave().await;
                     cut_off_at = Some(Instant::now() + DRAIN);
                 }
             }
@@ -122,6 +124,26 @@ impl Worker {
             }
             let tick = if self.transfers.is_empty() { IDLE_TICK } else { TICK };
             next_tick = next_tick.min(tokio::time::Instant::now() + tick);
+        }
+    }
+
+    /// Begins nothing from here on. With a port of their own transfers go on while other replicas hear the requests; those that
+    /// had arrived here are answered still. In single-port mode the ACKs of transfers come to the socket that would leave.
+    async fn leave(&mut self) {
+        if !Arc::ptr_eq(&self.requests, &self.own) {
+            if let Err(error) = self.requests.leave() {
+                tracing::warn!(%error, "requests may be lost: a socket could not leave its group");
+            }
+            let requests = self.requests.clone();
+            let mut request = [0; LARGEST_RECEIVED];
+            for _ in 0..QUEUE_AT_MOST {
+                let Ok(datagram) = requests.try_receive(&mut request) else { break };
+                self.received(&request[..datagram.length], datagram, false).await;
+            }
+        }
+        self.transfers.drain();
+        if !self.transfers.is_empty() {
+            tracing::info!(transfers = self.transfers.len(), "transfers that run are finished");
         }
     }
 

@@ -29,6 +29,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::ExitStatus,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -253,10 +254,20 @@ impl Cluster {
 
     /// Tells a program to end, and waits until it has; it must end well.
     pub fn terminate(&mut self, name: &str) {
+        self.ask_to_end(name);
+        let status = self.wait_end(name, START);
+        assert!(status.success(), "{name} ended with {status}:\n{}", self.log(name));
+    }
+
+    /// Tells a program to end (SIGTERM).
+    pub fn ask_to_end(&self, name: &str) {
+        self.running(name).process.signal(Signal::SIGTERM);
+    }
+
+    /// Waits until a program has ended, and says how.
+    pub fn wait_end(&mut self, name: &str, time: Duration) -> ExitStatus {
         let mut running = self.programs.remove(name).unwrap_or_else(|| panic!("{name} does not run"));
-        running.process.signal(Signal::SIGTERM);
-        let status = running.process.wait(START);
-        assert!(status.success(), "{name} ended with {status}:\n{}", running.process.log_tail());
+        running.process.wait(time)
     }
 
     /// Stops a program where it stands: nothing is closed, nothing is answered.

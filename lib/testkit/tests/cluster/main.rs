@@ -42,5 +42,6 @@ mod station;
 mod streams;
 mod targets;
 mod tftp;
+mod tftp_replicas;
 mod transcripts;
 mod watching;
