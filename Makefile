@@ -12,6 +12,7 @@ demo: ## one node boots from SMD's inventory through the four programs; ARGS=--o
 test: tools ## every test with real clients, in network namespaces of its own; installs the tools it needs (root or sudo)
 	@echo "building the programs and the tests ..."
 	cargo build --locked --workspace --all-targets
+	.ci/with-engine .ci/as-root .ci/images
 	PATH="$$PATH:$(CURDIR)/target/tools" .ci/with-engine cargo test --locked --workspace --config "target.'cfg(unix)'.runner='$(CURDIR)/.ci/as-root'"
 
 lint: ## formatting, clippy and documentation, warnings are errors

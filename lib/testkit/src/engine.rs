@@ -107,16 +107,23 @@ impl Engine {
         Inside::of(&self.namespace)
     }
 
-    /// A command among its processes, who have numbers of their own there, as `docker inspect` gives them.
+    /// A command on the engine's machine, also among its processes, who have numbers of their own there, as `docker inspect`
+    /// gives them. Whatever it leaves running or mounted ends with the engine.
     ///
     /// # Panics
     /// When dockerd has gone.
-    pub fn among_processes(&self, program: &str) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         let pid = self.process.pid();
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it runs");
-        let mut command = Command::new(tool("nsenter"));
-        command.args(["--target", children.trim(), "--pid", "--mount", "--", program]).stdin(Stdio::null());
+        let dockerd = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it runs");
+        let mut command = Command::new(tool("setpriv"));
+        command.args(["--pdeathsig", "KILL", "nsenter", "--target", dockerd.trim()]);
+        command.args(["--pid", "--mount", "--net", "--", program]).stdin(Stdio::null());
         command
+    }
+
+    /// A folder on its disk, for what should go with it.
+    pub fn disk(&self) -> &Path {
+        &self.folder.0
     }
 
     /// What it complained of last.
@@ -141,7 +148,9 @@ fn dockerd(namespace: &Namespace, folder: &Folder) -> Command {
         command.arg(option).arg(folder.path(name));
     }
     command.arg("--host").arg(format!("unix://{}", folder.path("docker.sock").display()));
-    command.arg("--cgroup-parent").arg(format!("/{}", folder.name()));
+    // Under systemd the name of a group would have to be that of a slice.
+    command.args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent"]);
+    command.arg(format!("/{}", folder.name()));
     command.env_remove("DOCKER_HOST").stdin(Stdio::null());
     command
 }

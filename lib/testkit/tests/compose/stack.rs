@@ -51,6 +51,7 @@ impl Stack {
         for name in ["compose.yaml", ".env", "deploy"] {
             copy(&repository().join(name), &project.path().join(name));
         }
+        configure_podman(&engine.disk().join("podman"));
         Stack { engine, project, _turn: turn }
     }
 
@@ -72,8 +73,9 @@ impl Stack {
 
     /// A line as a user types it, on the engine's machine: how it ended, and what it said.
     pub fn try_line(&self, line: &str) -> (bool, String) {
-        let mut bash = self.engine.host().command("bash");
-        self.settle(bash.args(["-c", &format!("set -o pipefail; {line}")]));
+        let mut bash = self.engine.command("bash");
+        let folder = self.folder().display();
+        self.settle(bash.args(["-c", &format!("cd {folder}; set -o pipefail; {line}")]));
         let (status, said) = finish(&mut bash, LINE);
         (status.success(), said)
     }
@@ -92,12 +94,15 @@ impl Stack {
         self.line(&format!("docker compose {arguments}"))
     }
 
-    /// Where a command of the project runs, and with which engine.
+    /// With which engine a command works, and with Podman's files beside it.
     fn settle(&self, command: &mut Command) {
-        command.current_dir(self.folder()).env("DOCKER_HOST", self.engine.socket());
+        command.env("DOCKER_HOST", self.engine.socket());
         for name in ["COMPOSE_PROFILES", "COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "CORESMD_IMAGE"] {
             command.env_remove(name);
         }
+        let podman = self.engine.disk().join("podman");
+        command.env("CONTAINERS_CONF", podman.join("containers.conf"));
+        command.env("CONTAINERS_STORAGE_CONF", podman.join("storage.conf"));
     }
 
     /// For a test that fails: what runs, and what it said last.
@@ -128,14 +133,14 @@ impl Stack {
     /// kill -9 of a container's program, as the kernel does when memory is short.
     pub fn kill(&self, container: &str) {
         let pid = self.inspect(container, "{{.State.Pid}}");
-        let status = self.engine.among_processes("kill").args(["-9", &pid]).status().unwrap();
+        let status = self.engine.command("kill").args(["-9", &pid]).status().unwrap();
         assert!(status.success(), "{container} has process {pid}");
     }
 
     /// A file of /proc of a container's program.
     pub fn proc(&self, container: &str, file: &str) -> String {
         let pid = self.inspect(container, "{{.State.Pid}}");
-        let output = self.engine.among_processes("cat").arg(format!("/proc/{pid}/{file}")).output().unwrap();
+        let output = self.engine.command("cat").arg(format!("/proc/{pid}/{file}")).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -156,6 +161,27 @@ impl Stack {
         let of_it = |line: &&str| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']);
         page.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
+}
+
+/// With its files where the engine's are, and what it needs where neither systemd nor its usual limits are.
+fn configure_podman(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let at = |name: &str| folder.join(name).display().to_string();
+    let storage = format!(
+        "[storage]\ndriver = \"overlay\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
+        at("storage"),
+        at("run")
+    );
+    let containers = format!(
+        "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n\
+         [engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n\
+         static_dir = \"{}\"\ntmp_dir = \"{}\"\nvolume_path = \"{}\"\n",
+        at("static"),
+        at("tmp"),
+        at("volumes")
+    );
+    fs::write(folder.join("storage.conf"), storage).unwrap();
+    fs::write(folder.join("containers.conf"), containers).unwrap();
 }
 
 /// Where this crate's repository is.
