@@ -42,9 +42,18 @@ pub struct Options {
 pub fn run(options: &Options) -> ExitCode {
     let page = Page::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let booted = runtime.context("no runtime").and_then(|runtime| runtime.block_on(boot(options, &page)));
+    let booted = runtime.context("no runtime").and_then(|runtime| {
+        runtime.block_on(async {
+            // As process 1 of a container it would not end by a signal that it does not handle.
+            let stopped = super::stop()?;
+            tokio::select! {
+                booted = boot(options, &page) => booted.map(|()| ExitCode::SUCCESS),
+                () = stopped => Ok(ExitCode::FAILURE),
+            }
+        })
+    });
     match booted {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("\nnode: {error:#}");
             eprintln!("dhcpd can say what it would answer, and why:");

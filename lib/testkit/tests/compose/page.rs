@@ -1,8 +1,11 @@
 //! The compose page, deploy/README.md: each line of it is typed, in its order, and prints what the page leads one to expect.
 
-use crate::stack::{SERVER, Stack, repository};
+use crate::stack::{NODE1, SERVER, Stack, repository, udhcpc};
 use std::{fs, time::Instant};
-use testkit::smd::{Options, Sim, generate};
+use testkit::{
+    cluster::{Inside, Namespace},
+    smd::{Options, Sim, generate},
+};
 
 /// A part of each line, and of what it prints. A line of the page that is not here fails the test, and so does one of these that
 /// is not on the page.
@@ -70,6 +73,12 @@ const LINES: &[(&str, &str)] = &[
     ("docker compose down", ""),
 ];
 
+/// After these, machines on the host's own network are served.
+const SERVES_THE_WIRE: [(&str, &str); 2] = [
+    ("Your own machines", "docker compose up -d --wait"),
+    ("Podman", "podman exec dnsd dnsd explain nid0001"),
+];
+
 /// What stands for SMD's own image and PostgreSQL's where they cannot be had, as lib/testkit/peers/images builds them.
 const PRETENDED: [(&str, &str); 2] =
     [("pretend-postgres", "postgres:17"), ("pretend-smd", "ghcr.io/openchami/smd:v2.20.3")];
@@ -89,17 +98,29 @@ fn each_line_of_the_page_does_what_it_says() {
         stack.engine().load(&[name]);
         stack.engine().tag(name, as_what);
     }
-    let mut site_smd = None;
+    let mut site = None;
+    let mut on_the_hosts_network = 0;
     for ((section, line), (_, printed)) in lines.iter().zip(LINES) {
-        if section == "Your own machines" && site_smd.is_none() {
-            site_smd = Some(site(&stack));
+        if section == "Your own machines" && site.is_none() {
+            site = Some(Site::new(&stack));
         }
         let began = Instant::now();
         let said = stack.line(line);
         println!("{:6.1} s  {section}: {line}", began.elapsed().as_secs_f64());
         assert!(said.contains(printed), "$ {line}\nprints no {printed:?}:\n{said}");
+        if let Some(Site { machine, .. }) = &site
+            && SERVES_THE_WIRE.contains(&(section.as_str(), line.as_str()))
+        {
+            let said = udhcpc(machine);
+            assert!(said.contains(&format!("lease of {} obtained from {SERVER}", NODE1.address)), "{said}");
+            on_the_hosts_network += 1;
+        }
     }
-    assert!(site_smd.is_some(), "no section of a site's own machines");
+    assert_eq!(
+        on_the_hosts_network,
+        SERVES_THE_WIRE.len(),
+        "no machine had an address from the host's network"
+    );
 }
 
 /// Its section and itself, for each line of the page's `sh` blocks, without the comment behind it.
@@ -120,15 +141,24 @@ fn shell_lines(page: &str) -> Vec<(String, String)> {
     lines
 }
 
-/// What a site has: an interface with the servers' address, and SMD.
-fn site(stack: &Stack) -> (testkit::cluster::Inside, Sim) {
-    let host = stack.engine().host();
-    host.ip("link add eth1 type dummy");
-    host.ip(&format!("addr add {SERVER}/24 dev eth1"));
-    host.ip("link set eth1 up");
-    let inside = stack.engine().inside();
-    let listen = "127.0.0.1:27779".parse().unwrap();
-    let options = Options { listen, inventory: generate(100, 1), token: None };
-    let sim = inside.run(Sim::start_with(options)).expect("SMD's port is free");
-    (inside, sim)
+/// What a site has: machines on a wire, on which it has the servers' address; and SMD.
+struct Site {
+    machine: Namespace,
+    _inside: Inside,
+    _smd: Sim,
+}
+
+impl Site {
+    fn new(stack: &Stack) -> Site {
+        let host = stack.engine().host();
+        let machine = Namespace::new("site");
+        host.plug("eth1", &machine, "eth0");
+        machine.ip(&format!("link set eth0 address {}", NODE1.mac));
+        host.ip(&format!("addr add {SERVER}/24 dev eth1"));
+        let inside = stack.engine().inside();
+        let listen = "127.0.0.1:27779".parse().unwrap();
+        let options = Options { listen, inventory: generate(100, 1), token: None };
+        let smd = inside.run(Sim::start_with(options)).expect("SMD's port is free");
+        Site { machine, _inside: inside, _smd: smd }
+    }
 }

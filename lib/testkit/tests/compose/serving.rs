@@ -1,8 +1,8 @@
 //! One `docker compose up`: what runs, with which rights, and that it serves.
 
-use crate::stack::{IMAGES, NODE1, PROGRAMS, SERVER, Stack};
-use std::{fs, process::Command, time::Duration};
-use testkit::cluster::{Namespace, finish, tool};
+use crate::stack::{IMAGES, NODE1, PROGRAMS, SERVER, Stack, udhcpc};
+use std::{fs, time::Duration};
+use testkit::cluster::within;
 
 /// Bits of capabilities (linux/capability.h).
 const NET_BIND_SERVICE: u64 = 1 << 10;
@@ -16,6 +16,8 @@ fn a_clone_comes_up_serves_machines_and_leaves_nothing() {
     grpc_and_names_are_answered(&stack);
     loaders_are_debians(&stack);
     machines_get_addresses(&stack);
+    networks_are_apart(&stack);
+    a_node_ends_by_ctrl_c(&stack);
     stack.compose("down -v");
     let left = stack.line("docker ps -aq; docker volume ls -q; docker network ls -q --filter type=custom");
     assert_eq!(left, "", "containers, volumes or networks are left");
@@ -116,10 +118,21 @@ fn machines_get_addresses(stack: &Stack) {
     );
 }
 
-fn udhcpc(machine: &Namespace) -> String {
-    let mut client: Command = machine.command(tool("udhcpc"));
-    client.args(["-i", "eth0", "-f", "-q", "-n", "-t", "5", "-T", "1", "-s", "/bin/true"]);
-    let (status, said) = finish(&mut client, Duration::from_secs(30));
-    assert!(status.success(), "udhcpc: {said}");
-    said
+/// `net` has two networks, and passes on nothing between them.
+fn networks_are_apart(stack: &Stack) {
+    let pid = stack.inspect(&stack.container("net"), "{{.State.Pid}}");
+    let forwards = stack.line(&format!("nsenter --target {pid} --net cat /proc/sys/net/ipv4/ip_forward"));
+    assert_eq!(forwards.trim(), "0");
+}
+
+/// As process 1 of its container, with nobody who answers.
+fn a_node_ends_by_ctrl_c(stack: &Stack) {
+    stack.compose("stop dhcpd");
+    stack.compose("run -d --no-deps --name waiting node --wait 600");
+    within(Duration::from_secs(30), "it asks", || {
+        stack.line("docker logs waiting").contains("boots on").then_some(())
+    });
+    stack.line("docker kill -s INT waiting");
+    assert_eq!(stack.line("docker wait waiting").trim(), "1");
+    stack.line("docker rm waiting");
 }

@@ -10,7 +10,7 @@ use std::{
 };
 use tempfile::TempDir;
 use testkit::{
-    cluster::{Namespace, finish, need_tools},
+    cluster::{Namespace, finish, need_tools, tool},
     engine::Engine,
     prober::Known,
 };
@@ -64,6 +64,11 @@ impl Stack {
 
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The machine is switched off and on.
+    pub fn reboot(&mut self) {
+        self.engine.reboot();
     }
 
     /// Where the clone is.
@@ -161,6 +166,16 @@ impl Stack {
         let of_it = |line: &&str| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']);
         page.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
+}
+
+/// What a DHCP client says that gets an address at a machine's `eth0`.
+#[track_caller]
+pub fn udhcpc(machine: &Namespace) -> String {
+    let mut client = machine.command(tool("udhcpc"));
+    client.args(["-i", "eth0", "-f", "-q", "-n", "-t", "5", "-T", "1", "-s", "/bin/true"]);
+    let (status, said) = finish(&mut client, Duration::from_secs(30));
+    assert!(status.success(), "udhcpc: {said}");
+    said
 }
 
 /// With its files where the engine's are, and what it needs where neither systemd nor its usual limits are.
