@@ -9,6 +9,7 @@
 //! ```
 
 use crate::cluster::{Inside, Namespace, Process, finish, need_tools, tool, within};
+use nix::sys::signal::Signal;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -20,6 +21,8 @@ use std::{
 const DISK: &str = "/var/tmp";
 /// Begins the names of its folders and control groups, followed by the process that made them.
 const PREFIX: &str = "coresmd-engine-";
+/// What of its files is not on a disk where Docker is installed, but in /run.
+const RUN: [&str; 3] = ["exec", "pid", "docker.sock"];
 /// dockerd takes 3 s on two idle cores.
 const START: Duration = Duration::from_secs(60);
 /// Some 150 MB are written and read.
@@ -45,18 +48,33 @@ impl Engine {
         need_tools(&["ip", "setpriv", "nsenter", "unshare", "dockerd", "docker"]);
         crate::cluster::clear_leftovers();
         clear_leftovers();
-        let namespace = Namespace::new("engine");
         let folder = Folder::new();
-        let process = Process::start("dockerd", dockerd(&namespace, &folder), &folder.path("log"));
+        let (process, namespace) = boot(&folder);
         let mut engine = Engine { process, namespace, folder };
+        engine.wait_for_dockerd();
+        engine
+    }
+
+    /// The machine loses its power and starts again: with what is on its disk, and a network without cables.
+    pub fn reboot(&mut self) {
+        self.process.signal(Signal::SIGKILL);
+        self.process.wait(START);
+        for name in RUN {
+            let path = self.folder.path(name);
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
+        (self.process, self.namespace) = boot(&self.folder);
+        self.wait_for_dockerd();
+    }
+
+    fn wait_for_dockerd(&mut self) {
         within(START, "dockerd answers", || {
-            if let Some(status) = engine.process.ended() {
-                panic!("dockerd ended with {status}:\n{}", engine.process.log_tail());
+            if let Some(status) = self.process.ended() {
+                panic!("dockerd ended with {status}:\n{}", self.process.log_tail());
             }
-            let answer = engine.docker().arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+            let answer = self.docker().arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
             answer.is_ok_and(|status| status.success()).then_some(())
         });
-        engine
     }
 
     /// Takes images from the machine's own engine, under their names there.
@@ -132,6 +150,12 @@ impl Engine {
         let lines: Vec<&str> = log.lines().filter(|line| !line.contains("level=info")).collect();
         lines[lines.len().saturating_sub(10)..].join("\n")
     }
+}
+
+fn boot(folder: &Folder) -> (Process, Namespace) {
+    let namespace = Namespace::new("engine");
+    let process = Process::start("dockerd", dockerd(&namespace, folder), &folder.path("log"));
+    (process, namespace)
 }
 
 /// Through `nsenter`, as `ip netns exec` would hide the control groups.

@@ -66,6 +66,17 @@ fn a_start_without_smd_waits_a_little_and_then_for_nobody() {
     known_machines_are_served(&stack);
 }
 
+#[test]
+fn a_machine_that_is_switched_off_and_on_serves_again() {
+    let mut stack = Stack::up();
+    stack.reboot();
+    std::thread::sleep(Duration::from_secs(15));
+    println!("{}", stack.line("docker ps -a"));
+    println!("{}", stack.engine().complaints());
+    stack.compose("up -d --wait");
+    known_machines_are_served(&stack);
+}
+
 fn known_machines_are_served(stack: &Stack) {
     let name = stack.line(&format!("dig +short @127.0.0.1 -p 5300 {}", NODE1.fqdn));
     assert_eq!(name.trim(), NODE1.address);
