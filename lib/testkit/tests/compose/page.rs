@@ -1,11 +1,7 @@
 //! The compose page, deploy/README.md: each line of it is typed, in its order, and prints what the page leads one to expect.
 
-use crate::stack::{NODE1, SERVER, Stack, repository, udhcpc};
+use crate::stack::{NODE1, SERVER, Site, Stack, repository, udhcpc};
 use std::{fs, time::Instant};
-use testkit::{
-    cluster::{Inside, Namespace},
-    smd::{Options, Sim, generate},
-};
 
 /// A part of each line, and of what it prints. A line of the page that is not here fails the test, and so does one of these that
 /// is not on the page.
@@ -108,10 +104,10 @@ fn each_line_of_the_page_does_what_it_says() {
         let said = stack.line(line);
         println!("{:6.1} s  {section}: {line}", began.elapsed().as_secs_f64());
         assert!(said.contains(printed), "$ {line}\nprints no {printed:?}:\n{said}");
-        if let Some(Site { machine, .. }) = &site
+        if let Some(site) = &site
             && SERVES_THE_WIRE.contains(&(section.as_str(), line.as_str()))
         {
-            let said = udhcpc(machine);
+            let said = udhcpc(&site.machine);
             assert!(said.contains(&format!("lease of {} obtained from {SERVER}", NODE1.address)), "{said}");
             on_the_hosts_network += 1;
         }
@@ -139,26 +135,4 @@ fn shell_lines(page: &str) -> Vec<(String, String)> {
     }
     lines.retain(|(_, line)| !line.is_empty());
     lines
-}
-
-/// What a site has: machines on a wire, on which it has the servers' address; and SMD.
-struct Site {
-    machine: Namespace,
-    _inside: Inside,
-    _smd: Sim,
-}
-
-impl Site {
-    fn new(stack: &Stack) -> Site {
-        let host = stack.engine().host();
-        let machine = Namespace::new("site");
-        host.plug("eth1", &machine, "eth0");
-        machine.ip(&format!("link set eth0 address {}", NODE1.mac));
-        host.ip(&format!("addr add {SERVER}/24 dev eth1"));
-        let inside = stack.engine().inside();
-        let listen = "127.0.0.1:27779".parse().unwrap();
-        let options = Options { listen, inventory: generate(100, 1), token: None };
-        let smd = inside.run(Sim::start_with(options)).expect("SMD's port is free");
-        Site { machine, _inside: inside, _smd: smd }
-    }
 }

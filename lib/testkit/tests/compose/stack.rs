@@ -10,9 +10,10 @@ use std::{
 };
 use tempfile::TempDir;
 use testkit::{
-    cluster::{Namespace, finish, need_tools, tool},
+    cluster::{Inside, Namespace, finish, need_tools, tool},
     engine::Engine,
     prober::Known,
+    smd::{Options, Sim, generate},
 };
 
 /// Where the four programs are.
@@ -165,6 +166,29 @@ impl Stack {
         let page = self.line(&format!("curl -sf {SERVER}:{port}/metrics"));
         let of_it = |line: &&str| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']);
         page.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}
+
+/// What a site has: machines on a wire, on which its host has the servers' address; and SMD.
+pub struct Site {
+    /// One of the machines: its `eth0` is NODE1.
+    pub machine: Namespace,
+    _inside: Inside,
+    _smd: Sim,
+}
+
+impl Site {
+    pub fn new(stack: &Stack) -> Site {
+        let host = stack.engine().host();
+        let machine = Namespace::new("site");
+        host.plug("eth1", &machine, "eth0");
+        machine.ip(&format!("link set eth0 address {}", NODE1.mac));
+        host.ip(&format!("addr add {SERVER}/24 dev eth1"));
+        let inside = stack.engine().inside();
+        let listen = "127.0.0.1:27779".parse().unwrap();
+        let options = Options { listen, inventory: generate(100, 1), token: None };
+        let smd = inside.run(Sim::start_with(options)).expect("SMD's port is free");
+        Site { machine, _inside: inside, _smd: smd }
     }
 }
 
