@@ -67,6 +67,8 @@ impl Collector for Sums {
         replies(&taken, counter(&mut encoder, "replies", "Answers made, by response code")?)?;
         let help = "Answers made, by zone and response code; only those that there were";
         zone_replies(&taken, &zones, counter(&mut encoder, "zone_replies", help)?)?;
+        let help = "Answers made from our zones while the inventory may have been behind SMD";
+        value(counter(&mut encoder, "stale_replies", help)?, taken.sum(|counters| &counters.stale))?;
         let help = "Queries, answers and connections dropped, by reason";
         dropped(&taken, counter(&mut encoder, "dropped", help)?)?;
         let help = "Queries refused because of dnsd.query_from, by transport";

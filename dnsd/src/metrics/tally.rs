@@ -32,6 +32,7 @@ pub struct Counters {
     pub(super) queries: [[AtomicU64; QueryKind::ALL.len()]; Transport::ALL.len()],
     pub(super) replies: [[AtomicU64; Rcode::ALL.len()]; Slot::COUNT],
     pub(super) dropped: [AtomicU64; Dropped::ALL.len()],
+    pub(super) stale: AtomicU64,
     pub(super) truncated: AtomicU64,
     pub(super) denied: [AtomicU64; Transport::ALL.len()],
     pub(super) times: [Times; Transport::ALL.len()],
@@ -43,6 +44,7 @@ impl Default for Counters {
             queries: Default::default(),
             replies: std::array::from_fn(|_| Default::default()),
             dropped: Default::default(),
+            stale: AtomicU64::default(),
             truncated: AtomicU64::default(),
             denied: Default::default(),
             times: Default::default(),
@@ -101,6 +103,11 @@ pub trait Count {
     /// An answer was made, from this zone.
     fn reply(&self, zone: Slot, rcode: Rcode) {
         self.add(&self.counters().replies[zone.index()][rcode as usize], 1);
+    }
+
+    /// An answer that was made is of an inventory that may be behind SMD.
+    fn stale(&self) {
+        self.add(&self.counters().stale, 1);
     }
 
     /// Something came to nothing.

@@ -29,6 +29,7 @@ fn what_workers_and_others_count_is_one_sum() {
     metrics.query(Transport::Udp, kind::A);
     metrics.reply(zone, Rcode::NxDomain);
     metrics.reply(Slot::NONE, Rcode::NxDomain);
+    metrics.stale();
     metrics.truncated();
     metrics.denied(Transport::Tls);
     drop(workers);
@@ -42,6 +43,7 @@ fn what_workers_and_others_count_is_one_sum() {
             "dnsd_zone_replies_total{zone=\"cluster.local\",rcode=\"noerror\"} 2",
             "dnsd_zone_replies_total{zone=\"cluster.local\",rcode=\"nxdomain\"} 1",
             "dnsd_zone_replies_total{zone=\"none\",rcode=\"nxdomain\"} 1",
+            "dnsd_stale_replies_total 1",
             "dnsd_dropped_total{reason=\"busy\"} 2",
             "dnsd_truncated_total 1",
             "dnsd_denied_total{transport=\"tls\"} 1",

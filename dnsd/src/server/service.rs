@@ -60,6 +60,8 @@ pub struct Moment<'s> {
     access: Guard<Arc<Access>>,
     /// The zones are of an inventory that is complete and may be served.
     in_place: bool,
+    /// That inventory may be behind SMD.
+    stale: bool,
     /// Each answer is noted in the query log.
     logged: bool,
     /// What limits answers, and the time by its clock.
@@ -120,6 +122,9 @@ impl Moment<'_> {
         }
         count.query(client.transport, placed.kind);
         count.reply(placed.slot, placed.rcode);
+        if self.stale {
+            count.stale();
+        }
         if let Some(began) = began {
             self.service.queries.note(client, placed.rcode, out, began.elapsed());
         }
@@ -205,10 +210,11 @@ impl Service {
     pub fn moment(&self) -> Moment<'_> {
         let zones = self.zones.load();
         let served = zones.complete && !self.inventory.is_expired();
+        let stale = self.inventory.is_stale();
         let access = self.access.load();
         let logged = self.queries.is_on();
         let limiter = self.limiter.load_full().map(|limiter| (limiter, self.clock()));
-        Moment { service: self, zones, access, in_place: served, logged, limiter }
+        Moment { service: self, zones, access, in_place: served, stale, logged, limiter }
     }
 
     /// Milliseconds since the start.
@@ -327,6 +333,9 @@ impl Service {
         let kind = question.map_or(0, |question| question.kind);
         self.metrics.query(client.transport, kind);
         self.metrics.reply(zone.map_or(Slot::NONE, |zone| zone.slot), rcode);
+        if zone.is_some() && self.inventory.is_stale() {
+            self.metrics.stale();
+        }
         if wire::kind::is_transfer(kind) {
             let soa = rcode == Rcode::NoError;
             self.metrics.transfers.inc(if soa { TransferResult::Soa } else { TransferResult::Refused });

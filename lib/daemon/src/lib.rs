@@ -6,6 +6,7 @@ pub mod ask;
 pub mod health;
 mod log;
 pub mod manual;
+mod metrics;
 mod readiness;
 pub mod runtime;
 mod version;
@@ -98,6 +99,7 @@ impl Running {
             self.bind_admin(listen).await?;
         }
         let bound = self.bound.take().context("admin HTTP was bound just now")?;
+        metrics::register(&mut self.registry, &self.version, self.readiness.clone());
         let pages = admin::Pages {
             version: self.version.clone(),
             readiness: self.readiness.clone(),

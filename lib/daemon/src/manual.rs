@@ -13,10 +13,16 @@ pub fn registered(registry: &Registry) -> BTreeSet<String> {
     exposed(&page)
 }
 
-/// The metrics on a page of `/metrics`: counters end in `_total`.
+/// The metrics on a page of `/metrics`: counters end in `_total`, facts in `_info`.
 pub fn exposed(page: &str) -> BTreeSet<String> {
     let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    types.map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.into() }).collect()
+    types
+        .map(|(name, kind)| match kind {
+            "counter" => format!("{name}_total"),
+            "info" => format!("{name}_info"),
+            _ => name.to_owned(),
+        })
+        .collect()
 }
 
 /// The metrics that rows of a README's table, or items of its list, begin with.

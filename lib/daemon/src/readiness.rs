@@ -34,12 +34,22 @@ impl Readiness {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((name, Box::new(check)));
     }
 
+    /// Whether it can answer, and whether all of it is well.
+    pub(crate) fn summary(&self) -> (bool, bool) {
+        let states = self.states();
+        (!is_missing(&states), states.iter().all(|(_, state)| *state == State::Ready))
+    }
+
+    fn states(&self) -> Vec<(&'static str, State)> {
+        let checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.iter().map(|(name, check)| (*name, check())).collect()
+    }
+
     /// Whether the program can answer, and the page that says so: a first word (`ready`, `degraded`, `not ready`), then a
     /// line for each check that is not well.
     pub fn report(&self) -> (bool, String) {
-        let checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let states: Vec<_> = checks.iter().map(|(name, check)| (*name, check())).collect();
-        let missing = states.iter().any(|(_, state)| matches!(state, State::Missing(_)));
+        let states = self.states();
+        let missing = is_missing(&states);
         let degraded = states.iter().any(|(_, state)| matches!(state, State::Degraded(_)));
         let mut page = String::from(match (missing, degraded) {
             (true, _) => "not ready\n",
@@ -53,6 +63,10 @@ impl Readiness {
         }
         (!missing, page)
     }
+}
+
+fn is_missing(states: &[(&str, State)]) -> bool {
+    states.iter().any(|(_, state)| matches!(state, State::Missing(_)))
 }
 
 /// A loop's sign of life: `/live` fails when one has not beaten for [`PULSE_LIMIT`].

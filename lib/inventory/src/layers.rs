@@ -123,6 +123,11 @@ impl Layers {
         replica.is_complete() && self.is_too_old(&replica.freshness())
     }
 
+    /// What is held may be behind SMD: nobody says that it is not, or SMD itself cannot be read.
+    pub(crate) fn is_stale(&self) -> bool {
+        is_behind(&self.link.load(), &self.replica.load())
+    }
+
     /// The last word of an inventory that calls nobody.
     pub(crate) fn without_calls<T>(&self) -> Lookup<T> {
         let replica = self.replica.load();
@@ -281,13 +286,12 @@ impl Layers {
         let replica = self.replica.load();
         let link = self.link.load();
         let freshness = replica.freshness();
-        let stale = freshness.stale || !link.following || link.server_stale;
         Health {
             endpoint: self.endpoint.load().to_string(),
             expired: self.is_expired(),
             complete: replica.is_complete(),
             connected: link.connected,
-            stale,
+            stale: is_behind(&link, &replica),
             generation: freshness.generation,
             reason: self.reason(&link, &replica),
         }
@@ -339,6 +343,10 @@ impl Layers {
     fn trouble(&self) -> MutexGuard<'_, Vec<String>> {
         self.trouble.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+fn is_behind(link: &Link, replica: &Replica) -> bool {
+    replica.freshness().stale || !link.following || link.server_stale
 }
 
 fn is_stale<T>(answer: &Lookup<T>) -> bool {

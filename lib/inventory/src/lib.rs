@@ -187,6 +187,11 @@ impl Inventory {
         self.layers.health()
     }
 
+    /// What is held may be behind SMD: smd-cache is out of reach, or says so itself. Costs a few loads.
+    pub fn is_stale(&self) -> bool {
+        self.layers.is_stale()
+    }
+
     /// What is held is older than `inventory.max_stale`: nothing of it is served, and `snapshot` should not be read.
     pub fn is_expired(&self) -> bool {
         self.layers.is_expired()
