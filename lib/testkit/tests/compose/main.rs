@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are not recognised as tests
 
 mod load;
+mod observability;
 mod outage;
 mod page;
 mod restarts;
