@@ -31,6 +31,11 @@ const LINES: &[(&str, &str)] = &[
     ("/targets", "127.0.0.1:27783"),
     ("exec --index 3 dnsd", "ready"),
     ("docker compose up -d --wait", "Healthy"),
+    // Dashboards
+    ("--profile observability up -d --wait", "Healthy"),
+    ("query?query=daemon_ready", "net:27783"),
+    ("api/v1/alerts", "success"),
+    ("stop grafana prometheus", "Stopped"),
     // Stop and restart anything
     ("restart smd-cache", "Started"),
     ("stop smd-sim", "Stopped"),
@@ -90,6 +95,7 @@ fn each_line_of_the_page_does_what_it_says() {
     assert_eq!(lines.len(), LINES.len(), "the table has lines that are not on the page");
 
     let stack = Stack::new();
+    stack.load_what_draws();
     for (name, as_what) in PRETENDED {
         stack.engine().load(&[name]);
         stack.engine().tag(name, as_what);

@@ -67,6 +67,12 @@ impl Stack {
         &self.engine
     }
 
+    /// The images of profile `observability`, and what stands for Grafana's.
+    pub fn load_what_draws(&self) {
+        self.engine.load(&["prom/prometheus:v2.53.3", "pretend-grafana"]);
+        self.engine.tag("pretend-grafana", "grafana/grafana:11.6.0");
+    }
+
     /// The machine is switched off and on.
     pub fn reboot(&mut self) {
         self.engine.reboot();

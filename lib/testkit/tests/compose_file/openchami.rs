@@ -1,26 +1,12 @@
-//! The real SMD in compose.yaml (profile `openchami`): what `docker compose` makes of the file. Nothing is started, so that neither an
-//! engine nor the images are needed; what a running one takes is in `peers/images`.
+//! The real SMD (profile `openchami`).
 
-#![allow(clippy::unwrap_used)] // helpers of tests are not recognised as tests
-
+use crate::{compose as compose_with, profile};
 use serde_json::Value;
-use std::{path::Path, process::Command};
 
 const SMD: [&str; 3] = ["smd", "smd-init", "postgres"];
 
-/// What compose.yaml says with this profile and these variables, and nothing that a developer has set.
-fn compose(profile: &str, variables: &[(&str, &str)]) -> Value {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let output = Command::new("docker")
-        .env_clear()
-        .envs(std::env::vars().filter(|(name, _)| ["PATH", "HOME", "DOCKER_CONFIG"].contains(&name.as_str())))
-        .envs(variables.iter().copied())
-        .current_dir(root)
-        .args(["compose", "--file", "compose.yaml", "--profile", profile, "config", "--format", "json"])
-        .output()
-        .expect("docker compose, which `make tools` installs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+fn compose(name: &str, variables: &[(&str, &str)]) -> Value {
+    compose_with(&profile(name), variables)
 }
 
 fn has(compose: &Value, service: &str) -> bool {
