@@ -35,7 +35,7 @@ const LINES: &[(&str, &str)] = &[
     ("--profile observability up -d --wait", "Healthy"),
     ("query?query=daemon_ready", "net:27783"),
     ("api/v1/alerts", "success"),
-    ("stop grafana prometheus", "Stopped"),
+    ("rm -sf grafana prometheus", "Removed"),
     // Stop and restart anything
     ("restart smd-cache", "Started"),
     ("stop smd-sim", "Stopped"),
