@@ -33,6 +33,7 @@ const LINES: &[(&str, &str)] = &[
     ("docker compose up -d --wait", "Healthy"),
     // Dashboards
     ("--profile observability up -d --wait", "Healthy"),
+    ("sleep 15", ""),
     ("query?query=daemon_ready", "net:27783"),
     ("api/v1/alerts", "success"),
     ("rm -sf grafana prometheus", "Removed"),
