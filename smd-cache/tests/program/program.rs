@@ -189,7 +189,8 @@ async fn the_readme_lists_every_metric_and_no_other() {
     let mut cache = Cache::of(&smd).await.ready().await;
     cache.mac("02:00:00:00:00:01").await;
     let page = cache.page("/metrics").await.1;
-    let listed = daemon::manual::listed(include_str!("../../README.md"), "smd_cache_");
+    let mut listed = daemon::manual::listed(include_str!("../../README.md"), "smd_cache_");
+    listed.append(&mut daemon::manual::listed(include_str!("../../../lib/daemon/README.md"), "daemon_"));
     assert_eq!(daemon::manual::exposed(&page), listed);
     cache.stop().await;
 }
