@@ -31,6 +31,8 @@ fn questions_spread_over_replicas_and_none_is_lost_when_they_go() {
         assert!(targets.contains(&format!("127.0.0.1:{port}\"")), "{port} is not in {targets}");
     }
     spread(&stack, &replicas);
+    stack.compose("run --rm node");
+    assert_eq!(stack.containers("dnsd").len(), 3, "a pretend machine took replicas away");
 
     let load = Load::start(&stack);
     stack.compose("up -d --wait --scale dnsd=1 --scale tftpd=2");

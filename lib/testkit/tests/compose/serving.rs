@@ -50,7 +50,7 @@ fn rights_are_as_few_as_can_be(stack: &Stack) {
         let (found, said) = stack.try_line(&format!("docker run --rm {image} sh -c true"));
         assert!(!found, "{image} has a shell: {said}");
         let labels = stack.inspect(image, "{{json .Config.Labels}}");
-        for label in ["title", "description", "licenses", "revision"] {
+        for label in ["title", "description", "version", "licenses", "revision"] {
             assert!(labels.contains(&format!("org.opencontainers.image.{label}")), "{image}: {labels}");
         }
         assert_eq!(stack.inspect(image, "{{.Config.User}}"), "65532:65532", "{image}");

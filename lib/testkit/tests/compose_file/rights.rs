@@ -73,6 +73,14 @@ fn programs_say_themselves_whether_they_are_well_and_are_left_time_to_end() {
     }
 }
 
+#[test]
+fn images_are_labelled_with_the_version_they_are() {
+    let label = r#"org.opencontainers.image.version=""#;
+    let dockerfile = read("deploy/Dockerfile");
+    let (_, version) = dockerfile.split_once(label).unwrap();
+    assert_eq!(version.split('"').next(), Some(env!("CARGO_PKG_VERSION")), "all are released together");
+}
+
 /// Whatever is away: what is left starts, if later.
 #[test]
 fn a_program_waits_for_nobody_for_ever() {
