@@ -184,7 +184,9 @@ impl State {
             instance: self.instance.clone(),
             generation: view.generation(),
             read_at: view.read.as_ref().map(at),
-            whole_read_at: view.whole.as_ref().map(at),
+            // While something is in doubt a later read shows what may be gone: a client that knows it is gone must not take our
+            // word for newer than that.
+            whole_read_at: view.settled.as_ref().map(at),
             stale: false,
             digest: view.snapshot.as_ref().map(|snapshot| snapshot.digest().to_string()).unwrap_or_default(),
         }

@@ -69,7 +69,7 @@ impl Owner {
     async fn write(&mut self, store: &Store) -> io::Result<crate::store::Written> {
         let view = self.state.view();
         let at = |moment: Option<Moment>| moment.map(|moment| moment.read.started_at);
-        let (read_at, whole_read_at) = (at(view.read), at(view.whole));
+        let (read_at, whole_read_at) = (at(view.read), at(view.settled));
         let store = store.clone();
         let written =
             self.off_reactor(move |believed| store.write(&believed.keeping(read_at, whole_read_at)));

@@ -185,14 +185,18 @@ fn rarely(settings: &mut smd_cache::config::Settings) {
 async fn what_a_read_lacks_goes_when_smd_does_not_have_it_a_second_later() {
     let smd = FakeSmd::with(&[1, 2]).await;
     let mut cache = Cache::start(&smd, "domain: cluster.local", rarely).await.ready().await;
+    let before = cache.mac("02:00:00:00:00:01").await.freshness.unwrap();
     smd.set(&[2]);
     let lacked = Instant::now();
     cache.refresh().await.unwrap();
+    let meanwhile = cache.mac("02:00:00:00:00:01").await;
+    assert_eq!(meanwhile.outcome(), Outcome::Found, "re-discovery looks like this");
+    let meanwhile = meanwhile.freshness.unwrap();
     assert_eq!(
-        cache.mac("02:00:00:00:00:01").await.outcome(),
-        Outcome::Found,
-        "re-discovery looks like this"
+        meanwhile.whole_read_at, before.whole_read_at,
+        "who knows that it is gone must not believe this"
     );
+    assert_ne!(meanwhile.read_at, before.read_at);
     eventually("it goes", async || cache.mac("02:00:00:00:00:01").await.outcome() == Outcome::Unknown).await;
     assert!(lacked.elapsed() >= Duration::from_secs(1));
     let asked = smd.requests();
