@@ -1,7 +1,7 @@
 //! Starting while something is missing: SMD, smd-cache, or the usual order. Machines that were known before are served; those that
 //! nobody has heard of yet as soon as somebody has.
 
-use crate::stack::{NODE1, PROGRAMS, SERVER, Site, Stack, udhcpc};
+use crate::stack::{NODE1, PROGRAMS, SERVER, Site, Stack, gets_its_address};
 use std::time::{Duration, Instant};
 use testkit::cluster::within;
 
@@ -85,7 +85,7 @@ fn on_the_hosts_network_nobody_has_to_come_after_a_power_cut() {
         "printf '%s\\n' COMPOSE_FILE=compose.yaml:deploy/compose.host.yaml CORESMD_CONFIG=./site > .env",
     );
     stack.compose("up -d --wait");
-    machine_has_its_address(&site);
+    gets_its_address(&site.machine);
     drop(site);
 
     // The wire comes back only after the programs.
@@ -93,12 +93,7 @@ fn on_the_hosts_network_nobody_has_to_come_after_a_power_cut() {
     let running = || stack.try_line("docker compose ps --status running -q").1.lines().count();
     within(WELL, "the engine starts all four", || (running() == PROGRAMS.len()).then_some(()));
     let site = Site::new(&stack);
-    machine_has_its_address(&site);
-}
-
-fn machine_has_its_address(site: &Site) {
-    let said = udhcpc(&site.machine);
-    assert!(said.contains(&format!("lease of {} obtained from {SERVER}", NODE1.address)), "{said}");
+    gets_its_address(&site.machine);
 }
 
 fn known_machines_are_served(stack: &Stack) {

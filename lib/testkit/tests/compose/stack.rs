@@ -69,8 +69,14 @@ impl Stack {
 
     /// The images of profile `observability`, and what stands for Grafana's.
     pub fn load_what_draws(&self) {
-        self.engine.load(&["prom/prometheus:v2.53.3", "pretend-grafana"]);
-        self.engine.tag("pretend-grafana", "grafana/grafana:11.6.0");
+        self.engine.load(&["prom/prometheus:v2.53.3"]);
+        self.load_as("pretend-grafana", "grafana/grafana:11.6.0");
+    }
+
+    /// An image, under the name of the one that it stands for.
+    pub fn load_as(&self, image: &str, name: &str) {
+        self.engine.load(&[image]);
+        self.engine.tag(image, name);
     }
 
     /// The machine is switched off and on.
@@ -196,6 +202,13 @@ impl Site {
         let smd = inside.run(Sim::start_with(options)).expect("SMD's port is free");
         Site { machine, _inside: inside, _smd: smd }
     }
+}
+
+/// The machine, whose `eth0` is NODE1, gets NODE1's address.
+#[track_caller]
+pub fn gets_its_address(machine: &Namespace) {
+    let said = udhcpc(machine);
+    assert!(said.contains(&format!("lease of {} obtained from {SERVER}", NODE1.address)), "{said}");
 }
 
 /// What a DHCP client says that gets an address at a machine's `eth0`.

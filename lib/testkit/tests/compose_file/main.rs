@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 /// What `docker compose ARGUMENTS config` makes of the files with these variables, and nothing that a developer has set. It must have
 /// nothing to complain of.
-fn compose(arguments: &[String], variables: &[(&str, &str)]) -> Value {
+fn compose(arguments: &[&str], variables: &[(&str, &str)]) -> Value {
     let output = Command::new("docker")
         .env_clear()
         .envs(std::env::vars().filter(|(name, _)| ["PATH", "HOME", "DOCKER_CONFIG"].contains(&name.as_str())))
@@ -29,15 +29,13 @@ fn compose(arguments: &[String], variables: &[(&str, &str)]) -> Value {
 }
 
 /// compose.yaml with one profile.
-fn profile(name: &str) -> Vec<String> {
-    ["--file", "compose.yaml", "--profile", name].map(str::to_owned).to_vec()
+fn profile(name: &str) -> [&str; 4] {
+    ["--file", "compose.yaml", "--profile", name]
 }
 
 /// What a site has on its host's network.
-fn on_host() -> Vec<String> {
-    let files = ["--file", "compose.yaml", "--file", "deploy/compose.host.yaml", "--profile", "metrics"];
-    files.map(str::to_owned).to_vec()
-}
+const ON_HOST: [&str; 6] =
+    ["--file", "compose.yaml", "--file", "deploy/compose.host.yaml", "--profile", "metrics"];
 
 fn services(compose: &Value) -> BTreeMap<&str, &Value> {
     compose["services"].as_object().unwrap().iter().map(|(name, service)| (name.as_str(), service)).collect()

@@ -1,6 +1,6 @@
 //! What a site changes: .env, and the folder with the configuration.
 
-use crate::{compose, on_host, profile, read, root, services};
+use crate::{ON_HOST, compose, profile, read, root, services};
 use std::{collections::BTreeMap, net::Ipv4Addr, path::Path};
 
 /// Where a build says what it was built from; `make images` sets them.
@@ -82,7 +82,7 @@ fn a_site_is_told_what_to_change() {
 
 #[test]
 fn on_a_hosts_network_no_network_of_dockers_is_left() {
-    let host = compose(&on_host(), &[]);
+    let host = compose(&ON_HOST, &[]);
     assert!(host["networks"].get("cluster").is_none());
     for (name, service) in services(&host) {
         assert_eq!(service["network_mode"], "host", "{name}");
