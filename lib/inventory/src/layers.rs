@@ -330,6 +330,9 @@ impl Layers {
             Link { following: false, .. } if !replica.is_complete() => {
                 format!("the snapshot of {server} has not arrived yet")
             }
+            Link { following: false, synced: true, .. } => {
+                format!("what {server} has that is newer has not all arrived yet")
+            }
             Link { following: false, .. } => {
                 format!("{server} has not sent anything newer than what is held yet")
             }

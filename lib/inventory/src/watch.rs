@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!  Away ──Hello──▶ Waiting ──Synced──▶ Receiving ──Complete──▶ Following ──Change──┐
-//!   ▲                │ (Hello synced)     ▲  Put, Put ...        ▲   ▲─────────────┘
-//!   │                └────────────────────┴──── resumed ─────────┘
+//!   ▲                │ (Hello synced)     ▲  Put, Put ...       ▲ ▲ ▲───────────────┘
+//!   │                ├────────────────────┴─ resumed, equal ────┘ │ the last change that was missing
+//!   │                └──── resumed, changes are missing ───▶ Resuming ──Change──┐
+//!   │                                                           ▲───────────────┘
 //!   └──── lost: from anywhere; what is held goes on being served, marked stale, and a snapshot half received is dropped
 //! ```
 //! What is held is answered from in every phase and is stale in all but Following. Without a replica only domain, zones and
@@ -94,6 +96,8 @@ enum Phase {
     Waiting(v1::Hello),
     /// The next replica, so far.
     Receiving(Box<Replica>),
+    /// Changes up to this generation are on their way: what is held is older than the server's by them.
+    Resuming(u64),
     Following,
 }
 
@@ -126,7 +130,7 @@ impl Session {
     pub(crate) fn link(&self) -> Link {
         Link {
             connected: !matches!(self.phase, Phase::Away),
-            synced: matches!(self.phase, Phase::Receiving(_) | Phase::Following),
+            synced: matches!(self.phase, Phase::Receiving(_) | Phase::Resuming(_) | Phase::Following),
             following: matches!(self.phase, Phase::Following),
             server_stale: self.server_stale,
         }
@@ -221,11 +225,14 @@ impl Session {
         if !equal && held.instance != freshness.instance {
             return self.ask_anew(Loss::Gap);
         }
-        let forget = if same || !equal { self.since_it_strayed() } else { Forget::AskAgain };
+        if !equal && freshness.generation < held.generation {
+            return self.ask_anew(Loss::Gap);
+        }
+        let forget = if same { self.since_it_strayed() } else { Forget::AskAgain };
         self.replica.set_domain(&hello.domain);
         if !equal {
-            // The changes that are missing follow.
-            return self.catch_up(held, forget, false);
+            self.phase = Phase::Resuming(freshness.generation);
+            return self.hold(held, forget, false);
         }
         // Equal content, perhaps another instance's: its generations count from now on.
         self.replica.set_zones(hello.zones);
@@ -245,7 +252,7 @@ impl Session {
     }
 
     fn put(&mut self, put: v1::Put) -> Effect {
-        if matches!(self.phase, Phase::Following) && self.wants_snapshot {
+        if matches!(self.phase, Phase::Following | Phase::Resuming(_)) && self.wants_snapshot {
             // A server that sends everything once more.
             let mut next = Replica::default();
             next.set_domain(self.replica.domain().map_or("", |domain| domain.as_str()));
@@ -276,13 +283,22 @@ impl Session {
     fn change(&mut self, change: v1::Change) -> Effect {
         let freshness = change.freshness.clone().unwrap_or_default();
         let next = self.held.as_ref().map(|held| Position { generation: held.generation + 1, ..at(held) });
-        if !matches!(self.phase, Phase::Following) || next != Some(at(&freshness)) {
+        let wanted = match self.phase {
+            Phase::Resuming(wanted) => Some(wanted),
+            Phase::Following => None,
+            _ => return self.ask_anew(Loss::Gap),
+        };
+        if next != Some(at(&freshness)) {
             return self.ask_anew(Loss::Gap);
         }
         self.server_stale = freshness.stale;
-        let touched = Touched::by(&change);
+        let forget = Forget::Touched(Touched::by(&change));
         self.replica.change(change, self.wants_snapshot);
-        self.hold(freshness, Forget::Touched(touched), true)
+        if wanted.is_some_and(|wanted| wanted <= freshness.generation) {
+            self.phase = Phase::Following;
+            return self.catch_up(freshness, forget, true);
+        }
+        self.hold(freshness, forget, true)
     }
 
     fn heartbeat(&mut self, freshness: v1::Freshness) -> Effect {

@@ -216,15 +216,49 @@ fn a_snapshot_that_breaks_off_halfway_changes_nothing() {
 }
 
 #[test]
-fn what_is_resumed_goes_on_where_it_was() {
+fn what_is_resumed_goes_on_where_it_was_and_is_stale_until_the_last_missing_change() {
     let mut play = settled();
     play.lost();
-    let effect = play.event(hello("a", 7, true, true));
-    assert!(!effect.wake && matches!(effect.forget, Forget::Nothing), "{}", play.transcript);
-    play.sees("complete a/5 [01] fresh");
+    let resumed = play.event(hello("a", 7, true, true));
+    assert!(!resumed.wake && !resumed.caught_up, "{}", play.transcript);
+    assert!(play.session.link().synced && !play.session.link().following);
+    let first = play.event(change("a", 6, &[2], &[]));
+    let last = play.event(change("a", 7, &[], &[1]));
+    assert!(!first.caught_up && last.caught_up, "{}", play.transcript);
+    assert!(play.session.link().following);
+    play.event(change("a", 8, &[3], &[]));
+    play.reads(
+        "Hello a/5 synced=true resumed=true         → complete a/5 [01] fresh
+         connection lost                            → complete a/5 [01] stale
+         Hello a/7 synced=true resumed=true         → complete a/5 [01] stale, cache: AskAgain
+         Change a/6 +1 -0                           → complete a/6 [01 02] stale, cache: Touched, wakes
+         Change a/7 +0 -1                           → complete a/7 [02] fresh, cache: Touched, wakes
+         Change a/8 +1 -0                           → complete a/8 [02 03] fresh, cache: Touched, wakes",
+    );
+}
+
+#[test]
+fn a_connection_that_is_lost_between_missing_changes_is_resumed_at_the_last_that_came() {
+    let mut play = settled();
+    play.lost();
+    play.event(synced("a", 7, true)); // without a greeting: nothing
+    play.event(hello("a", 7, true, true));
     play.event(change("a", 6, &[2], &[]));
+    play.lost();
+    assert_eq!(play.session.request().freshness, Some(fresh("a", 6)));
+    play.event(hello("a", 7, true, true));
+    play.sees("complete a/6 [01 02] stale");
     play.event(change("a", 7, &[], &[1]));
     play.sees("complete a/7 [02] fresh");
+}
+
+#[test]
+fn a_server_that_resumes_at_less_than_is_held_is_asked_anew() {
+    let mut play = settled();
+    play.lost();
+    assert_eq!(play.event(hello("a", 4, true, true)).restart, Some(Loss::Gap), "{}", play.transcript);
+    play.lost();
+    play.sees("complete a/5 [01] stale");
 }
 
 #[test]
@@ -396,9 +430,9 @@ fn who_strayed_to_another_server_asks_again_what_the_cache_holds() {
     play.lost();
     play.event(hello("b", 2, false, false));
     play.lost();
-    let back = play.event(hello("a", 7, true, true));
+    let back = play.event(hello("a", 5, true, true));
     assert!(matches!(back.forget, Forget::AskAgain), "{}", play.transcript);
     play.lost();
-    let again = play.event(hello("a", 7, true, true));
+    let again = play.event(hello("a", 5, true, true));
     assert!(matches!(again.forget, Forget::Nothing), "{}", play.transcript);
 }
