@@ -13,7 +13,7 @@ test: tools ## every test with real clients, in network namespaces of its own; i
 	@echo "building the programs and the tests ..."
 	cargo build --locked --workspace --all-targets
 	.ci/with-engine .ci/as-root .ci/images
-	PATH="$$PATH:$(CURDIR)/target/tools" .ci/with-engine cargo test --locked --workspace --config "target.'cfg(unix)'.runner='$(CURDIR)/.ci/as-root'"
+	PATH="$$PATH:$(CURDIR)/target/tools" .ci/with-engine cargo test --locked --workspace --no-fail-fast --config "target.'cfg(unix)'.runner='$(CURDIR)/.ci/as-root'"
 
 lint: ## formatting, clippy and documentation, warnings are errors
 	cargo fmt --all --check
