@@ -14,7 +14,7 @@ use crate::{
     ready::{self, Burst, Placed},
     transfer::tsig::Signature,
     wire::{self, HostText, Message, Rcode},
-    zones::Zones,
+    zones::{Zone, Zones},
 };
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use config::Config;
@@ -332,13 +332,18 @@ impl Service {
         let zone = question.and_then(|question| zones.find(question.name.as_bytes()));
         let kind = question.map_or(0, |question| question.kind);
         self.metrics.query(client.transport, kind);
-        self.metrics.reply(zone.map_or(Slot::NONE, |zone| zone.slot), rcode);
-        if zone.is_some() && self.inventory.is_stale() {
-            self.metrics.stale();
-        }
+        self.count_reply(zone, rcode);
         if wire::kind::is_transfer(kind) {
             let soa = rcode == Rcode::NoError;
             self.metrics.transfers.inc(if soa { TransferResult::Soa } else { TransferResult::Refused });
+        }
+    }
+
+    /// From this zone of ours, if from any.
+    pub(super) fn count_reply(&self, zone: Option<&Zone>, rcode: Rcode) {
+        self.metrics.reply(zone.map_or(Slot::NONE, |zone| zone.slot), rcode);
+        if zone.is_some() && self.inventory.is_stale() {
+            self.metrics.stale();
         }
     }
 

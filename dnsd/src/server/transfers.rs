@@ -247,7 +247,7 @@ impl Service {
                 Rcode::ServFail
             }
         };
-        self.metrics.reply(zone.slot, rcode);
+        self.count_reply(Some(zone), rcode);
         Some(transfer)
     }
 

@@ -31,6 +31,10 @@ struct Scene {
 
 /// With further lines of the section `dnsd`, in which SECRET is a file.
 fn scene(lines: &str) -> Scene {
+    scene_of(replica(), lines)
+}
+
+fn scene_of(replica: Replica, lines: &str) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     std::fs::write(&secret, SECRET).unwrap();
@@ -38,7 +42,7 @@ fn scene(lines: &str) -> Scene {
     let config = config(&text.replace("SECRET", secret.to_str().unwrap()));
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
-    let inventory = Inventory::fixed(replica());
+    let inventory = Inventory::fixed(replica);
     let service = Service::new(inventory, &config, 1000, metrics);
     service.begin_copying(&config).unwrap();
     service.rebuild(&config, 1000);
@@ -125,6 +129,20 @@ async fn a_zone_is_copied_and_the_connection_goes_on() {
             }
         };
         timeout(Duration::from_secs(20), counted).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_what_may_be_behind_smd_is_counted_as_such() {
+    for (stale, counted) in [(false, "dnsd_stale_replies_total 0"), (true, "dnsd_stale_replies_total 1")] {
+        let freshness = Some(proto::v1::Freshness { instance: "test".into(), stale, ..Default::default() });
+        let mut replica = replica();
+        replica.change(proto::v1::Change { freshness, ..Default::default() }, false);
+        let scene = scene_of(replica, OPEN);
+        let mut client = scene.connect(local(), Transport::Tcp);
+        write(&mut client, &query("cluster.local. AXFR")).await;
+        read(&mut client).await;
+        assert!(scene.counted(counted), "{counted}");
     }
 }
 
