@@ -24,6 +24,7 @@ const LINES: &[(&str, &str)] = &[
     ("run --rm node 02:de:00:00:00:01", "SMD does not have it"),
     ("dhcpd unknown", "02:de:00:00:00:01"),
     ("/control/node", ""),
+    ("smd-cache refresh", "generation"),
     ("run --rm node 02:de:00:00:00:01", "nid0900.openchami.cluster"),
     // Scale
     ("--scale dnsd=3 --scale tftpd=2", "Healthy"),
